@@ -1,0 +1,67 @@
+import { Injectable } from '@nestjs/common';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** The service's own figures. Labels are closed sets (routes, operations, outcomes): never a user, a key or an address. */
+@Injectable()
+export class Metrics {
+  readonly registry = new Registry();
+
+  /** Calls answered, by route template (never the path itself) and status. */
+  readonly httpRequests = new Counter({
+    name: 'http_requests_total',
+    help: 'Calls answered',
+    labelNames: ['method', 'route', 'status'],
+    registers: [this.registry],
+  });
+  readonly httpDuration = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Time from the first byte of a call to its answer',
+    labelNames: ['method', 'route'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
+    registers: [this.registry],
+  });
+  /** Attempts sent to Klaviyo. `outcome`: success, refused (4xx), throttled (429), failed (5xx), timeout, network. */
+  readonly klaviyoRequests = new Counter({
+    name: 'klaviyo_requests_total',
+    help: 'Attempts sent to Klaviyo',
+    labelNames: ['operation', 'outcome'],
+    registers: [this.registry],
+  });
+  readonly klaviyoDuration = new Histogram({
+    name: 'klaviyo_request_duration_seconds',
+    help: 'Time of one attempt at Klaviyo',
+    labelNames: ['operation'],
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [this.registry],
+  });
+  /** Seconds that calls waited for a slot of Klaviyo's quota. */
+  readonly klaviyoQuotaWait = new Counter({
+    name: 'klaviyo_quota_wait_seconds_total',
+    help: 'Time spent waiting for Klaviyo quota',
+    labelNames: ['operation'],
+    registers: [this.registry],
+  });
+  /** Slots of Klaviyo's quota taken. */
+  readonly klaviyoQuotaUsed = new Counter({
+    name: 'klaviyo_quota_used_total',
+    help: 'Klaviyo quota slots taken',
+    labelNames: ['operation'],
+    registers: [this.registry],
+  });
+  /** Events accepted, by what became of them: sent, queued, failed, dead, cancelled. */
+  readonly events = new Counter({
+    name: 'klaviyo_events_total',
+    help: 'Events sent by callers, by what became of them',
+    labelNames: ['status'],
+    registers: [this.registry],
+  });
+  readonly eventsWaiting = new Gauge({
+    name: 'klaviyo_events_waiting',
+    help: 'Events accepted and not yet delivered',
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+}
