@@ -1,0 +1,5 @@
+import { CreateJobQueue1764000100000 } from './1764000100000-create-job-queue';
+import { CreateQueues1764000200000 } from './1764000200000-create-queues';
+
+/** Every migration, oldest first. A new one is appended here. */
+export const migrations = [CreateJobQueue1764000100000, CreateQueues1764000200000];

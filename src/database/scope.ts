@@ -1,0 +1,81 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { DatabaseError, fromDriver, isRepeatable } from './errors';
+
+type Work<T> = (manager: EntityManager) => Promise<T>;
+
+interface OpenTransaction {
+  userId: number | null;
+  manager: EntityManager;
+}
+
+const MAX_TRANSACTION_TRIES = 4;
+
+/**
+ * The one door to the database. Every repository goes through `forUser`, so that a second line of isolation
+ * (row-level security) can stand behind it without touching a repository. Repositories called inside
+ * `inTransaction` join that transaction by themselves.
+ */
+@Injectable()
+export class Db {
+  private readonly open = new AsyncLocalStorage<OpenTransaction>();
+
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Runs statements about one user's rows. `userId` must also stand in each statement's WHERE or VALUES. */
+  async forUser<T>(userId: number, work: Work<T>): Promise<T> {
+    const open = this.open.getStore();
+    if (open && open.userId !== null && open.userId !== userId)
+      throw new Error('A transaction of one user must not touch another user');
+    return scrubbed(() => work(open?.manager ?? this.dataSource.manager));
+  }
+
+  /** Runs statements that have no single user (receiver, due work, retention). For `*.system.repository.ts` only. */
+  async system<T>(work: Work<T>): Promise<T> {
+    return scrubbed(() => work(this.open.getStore()?.manager ?? this.dataSource.manager));
+  }
+
+  /**
+   * One transaction around several repository calls of one user. Repeated from the start on a deadlock or a
+   * serialisation failure, so `work` must do nothing but database work.
+   */
+  async inTransaction<T>(userId: number, work: Work<T>): Promise<T> {
+    return this.transaction(userId, work);
+  }
+
+  /** As `inTransaction`, for work that has no single user. For `*.system.repository.ts` only. */
+  async inSystemTransaction<T>(work: Work<T>): Promise<T> {
+    return this.transaction(null, work);
+  }
+
+  private async transaction<T>(userId: number | null, work: Work<T>): Promise<T> {
+    const open = this.open.getStore();
+    if (open) return userId === null ? this.system(work) : this.forUser(userId, work);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await scrubbed(() =>
+          this.dataSource.transaction((manager) => this.open.run({ userId, manager }, () => work(manager))),
+        );
+      } catch (error) {
+        if (!isRepeatable(error) || attempt >= MAX_TRANSACTION_TRIES) throw error;
+      }
+    }
+  }
+}
+
+async function scrubbed<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof DatabaseError ? error : fromDriver(error);
+  }
+}
+
+/** Rows of a statement. TypeORM answers UPDATE and DELETE as [rows, count]; this makes both the same. */
+export async function query<T>(manager: EntityManager, sql: string, params: readonly unknown[] = []): Promise<T[]> {
+  const result: unknown = await manager.query(sql, [...params]);
+  if (!Array.isArray(result)) return [];
+  if (result.length === 2 && Array.isArray(result[0]) && typeof result[1] === 'number') return result[0] as T[];
+  return result as T[];
+}

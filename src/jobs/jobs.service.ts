@@ -1,0 +1,108 @@
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { PgBoss } from 'pg-boss';
+import type { EntityManager } from 'typeorm';
+import { runInContext } from '../common/request-context';
+import { ENV, type Env } from '../config/env';
+import type { QueueName } from './queues';
+
+/** What a job may know: ids. */
+export type JobData = Readonly<Record<string, string | number | readonly string[]>>;
+type Handler = (data: JobData) => Promise<void>;
+
+export interface EnqueueOptions {
+  /** Work with the same key that still waits is not queued twice. */
+  singletonKey: string;
+  /** Seconds from now. */
+  startAfter?: number;
+  /** The transaction that writes the row which the job is about. */
+  manager?: EntityManager;
+}
+
+const POLL_SECONDS = 2;
+const STOP_TIMEOUT_MS = 6000;
+/** A job is a slice of at most a minute (the queue gives it up after two). */
+const SLICE_MS = 60_000;
+
+/** The wiring of the queue engine (pg-boss on our PostgreSQL): retries, backoff, dead letters and cron are the engine's. */
+@Injectable()
+export class JobsService implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Jobs');
+  private readonly handlers = new Map<QueueName, Handler>();
+  private readonly crons: { queue: QueueName; cron: string; data: JobData }[] = [];
+  private boss: PgBoss | undefined;
+
+  constructor(@Inject(ENV) private readonly env: Env) {}
+
+  /** Names who works a queue off. Called by features while Nest builds them. */
+  handle(queue: QueueName, handler: Handler): void {
+    this.handlers.set(queue, handler);
+  }
+
+  /** Enqueues by the clock (cron, UTC), once for all replicas. */
+  every(cron: string, queue: QueueName, data: JobData = {}): void {
+    this.crons.push({ queue, cron, data });
+  }
+
+  /** Enqueues; inside `manager`'s transaction when one is given, so that row and job live or die together. */
+  async enqueue(queue: QueueName, data: JobData, options: EnqueueOptions): Promise<void> {
+    const { manager, singletonKey, startAfter } = options;
+    await this.engine().send(queue, data, {
+      singletonKey,
+      ...(startAfter === undefined ? {} : { startAfter }),
+      ...(manager
+        ? { db: { executeSql: async (text, values) => ({ rows: await rowsOf(manager, text, values) }) } }
+        : {}),
+    });
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const works = this.env.role !== 'api';
+    const boss = new PgBoss({
+      connectionString: this.env.databaseDirectUrl,
+      application_name: 'klaviyo-service-jobs',
+      max: 3,
+      schema: 'pgboss',
+      // The schema is a migration of ours and the service may be a plain role: nothing that needs DDL runs here.
+      migrate: false,
+      createSchema: false,
+      persistQueueStats: false,
+      persistWarnings: false,
+      reindex: false,
+      monitorVacuum: false,
+      supervise: works,
+      schedule: works,
+    });
+    boss.on('error', (error) => this.logger.error({ msg: 'queue engine', reason: error.message }));
+    await boss.start();
+    this.boss = boss;
+    if (!works) return;
+    for (const [queue, handler] of this.handlers)
+      await boss.work<JobData>(queue, { pollingIntervalSeconds: POLL_SECONDS, batchSize: 1 }, async (jobs) => {
+        for (const job of jobs)
+          await runInContext({ requestId: job.id, language: 'fr', deadline: Date.now() + SLICE_MS }, () =>
+            handler(job.data),
+          );
+      });
+    for (const { queue, cron, data } of this.crons) await boss.schedule(queue, cron, data, { tz: 'UTC' });
+  }
+
+  /** Jobs under way get a few seconds; what is not done by then goes back to its queue. */
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.boss?.stop({ graceful: true, timeout: STOP_TIMEOUT_MS });
+  }
+
+  private engine(): PgBoss {
+    if (!this.boss) throw new Error('The queue engine has not started');
+    return this.boss;
+  }
+}
+
+async function rowsOf(manager: EntityManager, text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
+  return manager.query(text, values);
+}
