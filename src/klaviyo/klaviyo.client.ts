@@ -6,6 +6,8 @@ import type { KlaviyoAnswer, KlaviyoCall, KlaviyoPage, PagesCall } from './klavi
 import type { Operation } from './operation';
 import { revisionToSend, servedAs } from './revisions';
 
+export type { KlaviyoAnswer, KlaviyoCall, KlaviyoPage, PagesCall } from './klaviyo-call';
+
 /** The only code that speaks HTTP to Klaviyo: quota, attempts, retries, errors. It holds no key. */
 @Injectable()
 export class KlaviyoClient {

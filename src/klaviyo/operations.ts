@@ -15,6 +15,8 @@ import {
   XS,
 } from './tiers';
 
+export type { Operation } from './operation';
+
 /** An append may add its values once more if it arrives twice (Klaviyo does not say), so such a body is sent once. */
 const withoutAppend = (body: unknown): boolean =>
   pick(body, 'data', 'meta', 'patch_properties', 'append') === undefined;
@@ -81,6 +83,11 @@ export const operations = table({
     repeatable: true,
   }),
   unsuppressProfiles: post('/api/profile-suppression-bulk-delete-jobs', L, 'subscriptions:write', { repeatable: true }),
+
+  /** The jobs that suppressed; the cheapest read of the area of consent. */
+  getSuppressionJobs: get('/api/profile-suppression-bulk-create-jobs', L, 'subscriptions:read', {
+    since: '2024-10-15',
+  }),
 
   /** Pages of 10, fixed. */
   getLists: get('/api/lists', L, 'lists:read', { pageSize: pageFrom('2026-04-15', 10) }),
