@@ -3,12 +3,18 @@ export class LauncherError extends Error {
   override readonly name = 'LauncherError';
 }
 
-/** The code of a system error (`EACCES`), of PostgreSQL (`57P03`) or an empty string. */
+/**
+ * The code of a system error (`EACCES`), of PostgreSQL (`57P03`) or an empty string. Looks at the shape, since jest
+ * gives specs another `Error` than the one that Node's own modules throw.
+ */
 export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
 }
 
 /** What an unknown thrown value says, in one line. */
 export function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).trim();
+  const message = typeof error === 'object' && error !== null && 'message' in error ? error.message : error;
+  return String(message).trim();
 }
