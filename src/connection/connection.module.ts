@@ -1,0 +1,18 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { AuthModule } from '../auth/auth.module';
+import { KlaviyoModule } from '../klaviyo/klaviyo.module';
+import { ConnectionController } from './connection.controller';
+import { Connection } from './connection.entity';
+import { ConnectionKlaviyo } from './connection.klaviyo';
+import { ConnectionRepository } from './connection.repository';
+import { ConnectionService } from './connection.service';
+import { OpenedKeys } from './opened-keys';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([Connection]), AuthModule, KlaviyoModule],
+  controllers: [ConnectionController],
+  providers: [ConnectionService, ConnectionRepository, ConnectionKlaviyo, OpenedKeys],
+  exports: [ConnectionService],
+})
+export class ConnectionModule {}
