@@ -14,8 +14,8 @@ class Memory extends LogOutput {
   override flush(): void {
     // Nothing is buffered.
   }
-  last(): Record<string, any> {
-    return JSON.parse(this.lines.at(-1) ?? '{}') as Record<string, any>;
+  last(): ReturnType<typeof JSON.parse> {
+    return JSON.parse(this.lines.at(-1) ?? '{}');
   }
 }
 
