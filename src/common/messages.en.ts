@@ -160,6 +160,7 @@ export const en: Catalogue = {
     tooFewItems: 'must have at least {min} items',
     tooManyKeys: 'must have at most {max} keys',
     tooDeep: 'must be nested at most {max} levels deep',
+    tooHeavy: 'must be at most {max} as JSON',
     notEmail: 'must be an e-mail address',
     notPhone: 'must be an E.164 phone number, such as +33612345678',
     notUuid: 'must be a UUID',

@@ -177,6 +177,7 @@ export const fr: Catalogue = {
     tooFewItems: 'doit avoir au moins {min} éléments',
     tooManyKeys: 'doit avoir au plus {max} clés',
     tooDeep: 'doit être imbriqué sur {max} niveaux au plus',
+    tooHeavy: 'ne doit pas dépasser {max} en JSON',
     notEmail: 'doit être une adresse e-mail',
     notPhone: 'doit être un numéro E.164, comme +33612345678',
     notUuid: 'doit être un UUID',

@@ -25,6 +25,7 @@ export type FaultKey =
   | 'tooFewItems'
   | 'tooManyKeys'
   | 'tooDeep'
+  | 'tooHeavy'
   | 'notEmail'
   | 'notPhone'
   | 'notUuid'
