@@ -1,0 +1,24 @@
+import { Module } from '@nestjs/common';
+import { AuthModule } from './auth/auth.module';
+import { ConfigModule } from './config/config.module';
+import { DatabaseModule } from './database/database.module';
+import { EncryptionModule } from './encryption/encryption.module';
+import { HealthModule } from './health/health.module';
+import { HttpModule } from './http/http.module';
+import { LoggingModule } from './observability/logging.module';
+import { MetricsModule } from './observability/metrics.module';
+
+/** The whole service: one line a module, lower levels first. */
+@Module({
+  imports: [
+    ConfigModule,
+    EncryptionModule,
+    DatabaseModule,
+    LoggingModule,
+    MetricsModule,
+    HttpModule,
+    AuthModule,
+    HealthModule,
+  ],
+})
+export class AppModule {}

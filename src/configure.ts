@@ -1,0 +1,56 @@
+import cors from '@fastify/cors';
+import helmet from '@fastify/helmet';
+import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Callers } from './auth/callers';
+import { Clock } from './common/clock';
+import { Drain } from './common/drain';
+import { ENV, type Env } from './config/env';
+import { acceptJsonOnly } from './http/body';
+import { contextHook } from './http/context.hook';
+import { securityHook } from './http/security.hooks';
+
+const ONE_YEAR_SECONDS = 31_536_000;
+
+/**
+ * Puts the edge before the routes, in the order in which a call is checked: context, headers, caller, origin and
+ * https, then the body. `main.ts` and the tests call the same.
+ */
+export async function configure(app: NestFastifyApplication): Promise<void> {
+  const env = app.get<Env>(ENV);
+  const adapter = app.getHttpAdapter() as unknown as FastifyAdapter;
+  const server = adapter.getInstance();
+  const drain = app.get(Drain);
+  const open = contextHook(app.get(Clock), env.requestDeadlineMs);
+
+  adapter.setOnRequestHook((request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    if (drain.draining) reply.header('connection', 'close');
+    open(request, reply, done);
+  });
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
+    },
+    strictTransportSecurity: env.strict ? { maxAge: ONE_YEAR_SECONDS, includeSubDomains: true } : false,
+    referrerPolicy: { policy: 'no-referrer' },
+  });
+  await app.register(cors, {
+    origin: [...env.allowedOrigins],
+    methods: ['GET', 'POST', 'PATCH', 'PUT', 'DELETE'],
+    allowedHeaders: [
+      'Authorization',
+      'Content-Type',
+      'Accept-Language',
+      'Idempotency-Key',
+      'X-User-Id',
+      'X-Request-Id',
+    ],
+    exposedHeaders: ['X-Request-Id', 'Retry-After', 'Idempotency-Replayed'],
+    maxAge: 600,
+    strictPreflight: false,
+  });
+  server.addHook('onRequest', app.get(Callers).hook);
+  server.addHook('onRequest', securityHook(env));
+  acceptJsonOnly(server);
+}

@@ -1,0 +1,28 @@
+import { Global, Module } from '@nestjs/common';
+import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { Clock, SystemClock } from '../common/clock';
+import { Hooks } from '../common/contracts';
+import { Drain } from '../common/drain';
+import { Cursors } from '../common/page';
+import { InputPipe } from '../common/validation.pipe';
+import { EncryptionService } from '../encryption/encryption.service';
+import { AnswerInterceptor } from './answer.interceptor';
+import { ProblemFilter } from './error.filter';
+import { UnexpectedInputInterceptor } from './unexpected.interceptor';
+
+/** What every call passes on its way in and out, and the small services that all levels share. */
+@Global()
+@Module({
+  providers: [
+    { provide: APP_FILTER, useClass: ProblemFilter },
+    { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
+    { provide: APP_INTERCEPTOR, useClass: UnexpectedInputInterceptor },
+    { provide: APP_PIPE, useClass: InputPipe },
+    { provide: Clock, useClass: SystemClock },
+    { provide: Cursors, inject: [EncryptionService], useFactory: (keys: EncryptionService) => new Cursors(keys) },
+    Drain,
+    Hooks,
+  ],
+  exports: [Clock, Cursors, Drain, Hooks],
+})
+export class HttpModule {}
