@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 
 /** Whose Klaviyo account is spoken to, with its private key unreadable by accident: no log, JSON or inspection shows it. */
 export class KlaviyoAccess {
   readonly userId: number;
   readonly connectionId: string;
-  /** Klaviyo's account id (6 characters): the quota is shared by every key of one account. Empty until Klaviyo named it. */
+  /** Klaviyo's account id (6 characters): the quota is shared by every key of one account. Before Klaviyo named it: any text that stands for the key. */
   readonly accountId: string;
   readonly #privateKey: string;
 
@@ -19,13 +18,6 @@ export class KlaviyoAccess {
   /** The value of the Authorization header. For the client alone. */
   authorization(): string {
     return `Klaviyo-API-Key ${this.#privateKey}`;
-  }
-
-  /** Whose quota and health a call counts on: the account, or the key alone (as a digest) while its account is not known. */
-  get budget(): string {
-    return this.accountId === ''
-      ? `key:${createHash('sha256').update(this.#privateKey).digest('base64url').slice(0, 22)}`
-      : this.accountId;
   }
 
   toJSON(): { userId: number; connectionId: string; accountId: string } {
