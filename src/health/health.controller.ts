@@ -5,7 +5,7 @@ import { HealthService, type Readiness } from './health.service';
 
 /** The two addresses that an orchestrator asks. Open, and without internals in the answer. */
 @Controller('health')
-@routeRules({ open: true, anyOrigin: true })
+@routeRules({ open: true })
 export class HealthController {
   constructor(private readonly health: HealthService) {}
 
@@ -21,8 +21,7 @@ export class HealthController {
   @Header('Cache-Control', 'no-store')
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Readiness> {
     const readiness = await this.health.ready();
-    const status = this.health.isDraining ? 'error' : readiness.status;
-    if (status === 'error') void reply.status(HttpStatus.SERVICE_UNAVAILABLE);
-    return { ...readiness, status };
+    if (readiness.status === 'error') void reply.status(HttpStatus.SERVICE_UNAVAILABLE);
+    return readiness;
   }
 }

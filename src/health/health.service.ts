@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { Drain } from '../common/drain';
 import { EncryptionService } from '../encryption/encryption.service';
 
 export type CheckState = 'ok' | 'error';
@@ -23,7 +24,6 @@ const PROBE = { owner: 'service', purpose: 'health-probe' };
 @Injectable()
 export class HealthService {
   private readonly logger = new Logger('Health');
-  private draining = false;
   private migrated = false;
   private keysWork = false;
   private latest: { at: number; result: Promise<Readiness> } | undefined;
@@ -32,22 +32,18 @@ export class HealthService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly encryption: EncryptionService,
+    private readonly drain: Drain,
   ) {}
 
-  /** From now on not ready, so that load balancers send nobody here while open calls finish. */
-  startDraining(): void {
-    this.draining = true;
-  }
-
-  get isDraining(): boolean {
-    return this.draining;
-  }
-
-  /** Runs the checks; those that hold for good once they hold are not repeated. */
+  /**
+   * Runs the checks; those that hold for good once they hold are not repeated. While the process stops, the status is
+   * `error` whatever they say, so that load balancers send nobody here while open calls finish.
+   */
   async ready(): Promise<Readiness> {
     if (!this.latest || Date.now() - this.latest.at >= REMEMBER_MS)
       this.latest = { at: Date.now(), result: this.check() };
-    return this.latest.result;
+    const readiness = await this.latest.result;
+    return this.drain.draining ? { ...readiness, status: 'error' } : readiness;
   }
 
   private async check(): Promise<Readiness> {
