@@ -3,6 +3,7 @@ import { AuthModule } from './auth/auth.module';
 import { ConfigModule } from './config/config.module';
 import { DatabaseModule } from './database/database.module';
 import { EncryptionModule } from './encryption/encryption.module';
+import { DocsModule } from './docs/docs.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
 import { LoggingModule } from './observability/logging.module';
@@ -19,6 +20,7 @@ import { MetricsModule } from './observability/metrics.module';
     HttpModule,
     AuthModule,
     HealthModule,
+    DocsModule,
   ],
 })
 export class AppModule {}
