@@ -1,11 +1,13 @@
 import { CreateJobQueue1764000100000 } from './1764000100000-create-job-queue';
 import { CreateQueues1764000200000 } from './1764000200000-create-queues';
+import { CreateIdempotencyKey1764000300000 } from './1764000300000-create-idempotency-key';
 import { CreateConnection1764000400000 } from './1764000400000-create-connection';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
   CreateJobQueue1764000100000,
   CreateQueues1764000200000,
+  CreateIdempotencyKey1764000300000,
   CreateConnection1764000400000,
   // one a line
 ];

@@ -3,11 +3,12 @@ import helmet from '@fastify/helmet';
 import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Callers } from './auth/callers';
+import { IdempotencyInterceptor } from './auth/idempotency.interceptor';
 import { Clock } from './common/clock';
-import { Drain } from './common/drain';
 import { ENV, type Env } from './config/env';
 import { acceptJsonOnly } from './http/body';
 import { contextHook } from './http/context.hook';
+import { OpenCalls } from './http/open-calls';
 import { securityHook } from './http/security.hooks';
 
 const ONE_YEAR_SECONDS = 31_536_000;
@@ -20,11 +21,11 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   const env = app.get<Env>(ENV);
   const adapter = app.getHttpAdapter() as unknown as FastifyAdapter;
   const server = adapter.getInstance();
-  const drain = app.get(Drain);
+  const calls = app.get(OpenCalls);
   const open = contextHook(app.get(Clock), env.requestDeadlineMs);
 
   adapter.setOnRequestHook((request: FastifyRequest, reply: FastifyReply, done: () => void) => {
-    if (drain.draining) reply.header('connection', 'close');
+    calls.opened(request, reply);
     open(request, reply, done);
   });
   await app.register(helmet, {
@@ -53,4 +54,6 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   server.addHook('onRequest', app.get(Callers).hook);
   server.addHook('onRequest', securityHook(env));
   acceptJsonOnly(server);
+  server.addHook('onSend', app.get(IdempotencyInterceptor).onSend);
+  server.addHook('onSend', calls.onSend);
 }

@@ -19,9 +19,9 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = http.getResponse<FastifyReply>();
     const error = toAppError(thrown);
     if (error.status >= 500) this.logger.error('Call failed', { code: error.code, err: thrown });
-    // A stream that broke off: its status is long on the wire.
-    if (reply.sent || reply.raw.headersSent) return void reply.raw.destroy();
-    sendProblem(request, reply, error);
+    if (!reply.sent && !reply.raw.headersSent) sendProblem(request, reply, error);
+    // A stream that broke off: its status is long on the wire, so the line is cut for the caller to notice.
+    else if (!reply.raw.writableEnded) reply.raw.destroy();
   }
 }
 

@@ -8,6 +8,7 @@ import { InputPipe } from '../common/validation.pipe';
 import { EncryptionService } from '../encryption/encryption.service';
 import { AnswerInterceptor } from './answer.interceptor';
 import { ProblemFilter } from './error.filter';
+import { OpenCalls } from './open-calls';
 import { UnexpectedInputInterceptor } from './unexpected.interceptor';
 
 /** What every call passes on its way in and out, and the small services that all levels share. */
@@ -22,6 +23,7 @@ import { UnexpectedInputInterceptor } from './unexpected.interceptor';
     { provide: Cursors, inject: [EncryptionService], useFactory: (keys: EncryptionService) => new Cursors(keys) },
     Drain,
     Hooks,
+    OpenCalls,
   ],
   exports: [Clock, Cursors, Drain, Hooks],
 })
