@@ -44,7 +44,10 @@ export function applyRules(document: OpenAPIObject, open: ReadonlySet<string>): 
     if (!path.startsWith(DESCRIBED)) continue;
     for (const method of METHODS) {
       const operation = item[method];
-      if (operation) describe(operation, method, open.has(operation.operationId ?? ''));
+      if (!operation) continue;
+      // A handler with two addresses gets a number for each: only one address is left here.
+      operation.operationId = operation.operationId?.replace(/\[\d+\]$/, '');
+      describe(operation, method, open.has(operation.operationId ?? ''));
     }
     paths[path] = item;
   }
@@ -53,7 +56,7 @@ export function applyRules(document: OpenAPIObject, open: ReadonlySet<string>): 
     paths,
     components: {
       ...document.components,
-      schemas: { ...document.components?.schemas, Problem: PROBLEM },
+      schemas: { ...document.components?.schemas, Success: SUCCESS, Problem: PROBLEM },
       responses: problemResponses(),
     },
   };
@@ -69,7 +72,7 @@ function describe(operation: Operation, method: Method, isOpen: boolean): void {
   operation.security = isOpen ? [] : [{ bearer: [] }];
   const responses: Operation['responses'] = {};
   for (const [status, response] of Object.entries(operation.responses))
-    responses[status] = response && !isReference(response) ? withSuccess(response) : response;
+    responses[status] = response && !isReference(response) ? completed(response, status) : response;
   for (const status of failuresOf(method, operation.requestBody !== undefined))
     responses[status] ??= { $ref: `#/components/responses/Problem${status}` };
   operation.responses = responses;
@@ -81,18 +84,12 @@ function failuresOf(method: Method, hasBody: boolean): number[] {
   );
 }
 
-function withSuccess(response: Response): Response {
+function completed(response: Response, status: string): Response {
+  const described = { ...response, description: response.description || (PLAIN_WORDS[status] ?? 'Done') };
   const media = response.content?.['application/json'];
-  if (!media?.schema) return response;
-  const success: Schema = {
-    type: 'object',
-    required: ['success'],
-    properties: { success: { type: 'boolean', enum: [true] } },
-  };
-  return {
-    ...response,
-    content: { ...response.content, 'application/json': { ...media, schema: { allOf: [success, media.schema] } } },
-  };
+  if (!media?.schema) return described;
+  const schema: Schema = { allOf: [{ $ref: '#/components/schemas/Success' }, media.schema] };
+  return { ...described, content: { ...response.content, 'application/json': { ...media, schema } } };
 }
 
 function problemResponses(): Record<string, Response> {
@@ -110,6 +107,14 @@ function problemResponses(): Record<string, Response> {
     ]),
   );
 }
+
+const PLAIN_WORDS: Readonly<Record<string, string>> = { 200: 'Done', 201: 'Created', 202: 'Accepted' };
+
+const SUCCESS: Schema = {
+  type: 'object',
+  required: ['success'],
+  properties: { success: { type: 'boolean', enum: [true] } },
+};
 
 const RETRY_AFTER = {
   description: 'Seconds until it is worth trying again',

@@ -1,6 +1,11 @@
+import { RequestMethod } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import { ModulesContainer } from '@nestjs/core';
 import { STATUS_OF } from '../../src/common/errors';
 import { en } from '../../src/common/messages.en';
 import { startApp, type RunningApp } from '../support/app';
+import { createDatabase, type TestDatabase } from '../support/database';
+import { startBuilt, type BuiltService } from './openapi-build';
 
 describe('Documentation', () => {
   let app: RunningApp;
@@ -64,5 +69,130 @@ describe('Documentation that is switched off', () => {
     } finally {
       await app.stop();
     }
+  });
+});
+
+interface Operation {
+  operationId: string;
+  summary?: string;
+  security: unknown[];
+  parameters: { name: string; in: string; schema?: object }[];
+  requestBody?: { content: Record<string, { schema: Schema }> };
+  responses: Record<string, { $ref?: string; content?: Record<string, { schema: Schema }> }>;
+}
+interface Schema {
+  $ref?: string;
+  allOf?: Schema[];
+  properties?: Record<string, Schema>;
+  items?: Schema;
+}
+interface Described {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema>; responses: Record<string, object> };
+}
+
+const VERSIONED = '/api/v1/klaviyo/';
+
+/** Every route of the API as its controllers declare it: `GET /api/v1/klaviyo/lists/{id}`. */
+function declaredRoutes(app: RunningApp): string[] {
+  const routes: string[] = [];
+  for (const module of app.app.get(ModulesContainer).values())
+    for (const { metatype } of module.controllers.values()) {
+      if (typeof metatype !== 'function') continue;
+      const bases = [Reflect.getMetadata(PATH_METADATA, metatype)].flat() as string[];
+      for (const { value } of Object.values(Object.getOwnPropertyDescriptors(metatype.prototype as object))) {
+        if (typeof value !== 'function') continue;
+        const method = Reflect.getMetadata(METHOD_METADATA, value as object) as RequestMethod | undefined;
+        if (method === undefined) continue;
+        for (const path of [Reflect.getMetadata(PATH_METADATA, value as object)].flat() as string[])
+          for (const base of bases)
+            routes.push(`${RequestMethod[method]} /${base}/${path}`.replace(/\/+/g, '/').replace(/:(\w+)/g, '{$1}'));
+      }
+    }
+  return routes.map((route) => route.replace(/\/$/, '')).filter((route) => route.includes(` ${VERSIONED}`));
+}
+
+describe('The document of the built service', () => {
+  let database: TestDatabase;
+  let built: BuiltService | undefined;
+  let document: Described;
+  let operations: [string, Operation][];
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    built = await startBuilt(database.url);
+    document = (await (await fetch(`${built.url}/openapi.json`)).json()) as Described;
+    operations = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).map(([method, operation]): [string, Operation] => [
+        `${method.toUpperCase()} ${path}`,
+        operation,
+      ]),
+    );
+  }, 120_000);
+
+  afterAll(async () => {
+    await built?.stop();
+    await database.drop();
+  });
+
+  /** Names of the properties of a schema, through references and compositions. */
+  function propertiesOf(schema: Schema | undefined): string[] {
+    if (!schema) return [];
+    if (schema.$ref) return propertiesOf(document.components.schemas[schema.$ref.split('/').at(-1) ?? '']);
+    return [...(schema.allOf ?? []).flatMap(propertiesOf), ...Object.keys(schema.properties ?? {})];
+  }
+
+  it('holds every route of the API, each once, and nothing else', async () => {
+    const app = await startApp();
+    try {
+      expect(operations.map(([name]) => name).sort()).toEqual(declaredRoutes(app).sort());
+      expect(operations.length).toBeGreaterThan(2);
+    } finally {
+      await app.stop();
+    }
+  });
+
+  it('has a summary and an id of its own for every operation', () => {
+    expect(operations.filter(([, operation]) => !operation.summary?.trim()).map(([name]) => name)).toEqual([]);
+    const ids = operations.map(([, operation]) => operation.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('says what every request holds', () => {
+    const bodies = operations.filter(([, operation]) => operation.requestBody);
+    expect(bodies.length).toBeGreaterThan(0);
+    const empty = bodies.filter(
+      ([, operation]) => propertiesOf(operation.requestBody?.content['application/json']?.schema).length === 0,
+    );
+    expect(empty.map(([name]) => name)).toEqual([]);
+  });
+
+  it('says what every answer holds, beside its success', () => {
+    const empty = operations.filter(([, { responses }]) => {
+      const good = Object.entries(responses).filter(([status]) => status.startsWith('2'));
+      const told = good.map(([, response]) => propertiesOf(response.content?.['application/json']?.schema));
+      return told.length === 0 || told.some((names) => !names.includes('success') || names.length < 2);
+    });
+    expect(empty.map(([name]) => name)).toEqual([]);
+  });
+
+  it('says of every operation how it fails, who may call it, and that a POST may carry an Idempotency-Key', () => {
+    for (const [name, operation] of operations) {
+      expect(operation.responses['500']).toEqual({ $ref: '#/components/responses/Problem500' });
+      expect(operation.responses['400']).toEqual({ $ref: '#/components/responses/Problem400' });
+      if (operation.security.length === 0) continue;
+      expect(operation.security).toEqual([{ bearer: [] }]);
+      const keyed = operation.parameters.some((parameter) => parameter.name === 'Idempotency-Key');
+      expect([name, keyed]).toEqual([name, name.startsWith('POST ')]);
+    }
+  });
+
+  it('has no reference that leads nowhere', () => {
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([^"]+)"/g)];
+    const dead = references.filter(
+      ([, kind, name]) => !Object.hasOwn(document.components[kind as 'schemas' | 'responses'], name ?? ''),
+    );
+    expect(references.length).toBeGreaterThan(0);
+    expect(dead.map(([text]) => text)).toEqual([]);
   });
 });
