@@ -1,0 +1,28 @@
+import { Get, Param, Query } from '@nestjs/common';
+import { ApiOperation } from '@nestjs/swagger';
+import { Scope, type UserScope } from '../auth/user-scope';
+import { ApiController } from '../common/controller';
+import { ListsQuery, ListsResponse, OneListQuery, OneListResponse } from './lists.dto';
+import { ListsService } from './lists.service';
+
+/** The lists of a Klaviyo account. */
+@ApiController()
+export class ListsController {
+  constructor(private readonly lists: ListsService) {}
+
+  @Get('get-lists')
+  @ApiOperation({ summary: 'The lists of the account, with member counts where asked for' })
+  async index(@Scope() scope: UserScope, @Query() query: ListsQuery): Promise<ListsResponse> {
+    return ListsResponse.from(await this.lists.page(scope, query));
+  }
+
+  @Get('lists/:id')
+  @ApiOperation({ summary: 'One list, read from Klaviyo' })
+  async one(
+    @Scope() scope: UserScope,
+    @Param('id') id: string,
+    @Query() query: OneListQuery,
+  ): Promise<OneListResponse> {
+    return OneListResponse.from(await this.lists.one(scope, id, query));
+  }
+}

@@ -1,0 +1,56 @@
+import type { ReadPage } from '../common/read.dto';
+import { ReadOneQuery, ReadPageResponse, ReadQuery } from '../common/read.dto';
+import { Optional, Text } from '../common/rules';
+import type { CountedList } from './list';
+
+export class ListsQuery extends ReadQuery {
+  /** Only lists whose name holds this, whatever the case. */
+  @Optional()
+  @Text({ max: 255 })
+  name?: string;
+}
+
+export class OneListQuery extends ReadOneQuery {}
+
+export class ListResponse implements CountedList {
+  /** Klaviyo's id. */
+  id: string;
+  name: string | null;
+  /** `single_opt_in` or `double_opt_in`; null where Klaviyo's revision does not say. */
+  optInProcess: string | null;
+  /** RFC 3339, UTC. */
+  createdAt: string | null;
+  updatedAt: string | null;
+  /** With `includeStats`: people on the list when it was last counted; null when it never was. */
+  memberCount?: number | null;
+  /** When that was. */
+  memberCountAt?: string | null;
+
+  static from(list: CountedList): ListResponse {
+    return {
+      id: list.id,
+      name: list.name,
+      optInProcess: list.optInProcess,
+      createdAt: list.createdAt,
+      updatedAt: list.updatedAt,
+      ...(list.memberCount === undefined ? {} : { memberCount: list.memberCount }),
+      ...(list.memberCountAt === undefined ? {} : { memberCountAt: list.memberCountAt }),
+    };
+  }
+}
+
+export class ListsResponse extends ReadPageResponse {
+  lists: ListResponse[];
+
+  static from({ rows, pagination, source, syncedAt, stale }: ReadPage<CountedList>): ListsResponse {
+    return { lists: rows.map((row) => ListResponse.from(row)), pagination, source, syncedAt, stale };
+  }
+}
+
+export class OneListResponse {
+  list: ListResponse;
+
+  static from(list: CountedList): OneListResponse {
+    return { list: ListResponse.from(list) };
+  }
+}

@@ -1,0 +1,49 @@
+import { Injectable } from '@nestjs/common';
+import { toInstant } from '../common/instants';
+import type { RemotePage } from '../common/walk';
+import type { Document, Resource } from '../klaviyo/json-api';
+import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
+import { KlaviyoClient } from '../klaviyo/klaviyo.client';
+import { operations } from '../klaviyo/operations';
+import type { List } from './list';
+
+interface ListAttributes {
+  name?: string | null;
+  created?: string | null;
+  updated?: string | null;
+  /** Since revision 2025-10-15. */
+  opt_in_process?: string | null;
+}
+
+/** Lists as Klaviyo speaks of them, turned into ours. */
+@Injectable()
+export class ListsKlaviyo {
+  constructor(private readonly klaviyo: KlaviyoClient) {}
+
+  /** Ten lists, from `next` on. */
+  async page(access: KlaviyoAccess, next: string | null, deadline?: number): Promise<RemotePage<List>> {
+    const pages = this.klaviyo.pages<ListAttributes>(access, operations.getLists, {
+      ...(next === null ? {} : { cursor: next }),
+      ...(deadline === undefined ? {} : { deadline }),
+    });
+    const { done, value } = await pages.next();
+    return done === true ? { items: [], next: null } : { items: value.items.map(toList), next: value.next };
+  }
+
+  /** @throws AppError LIST_NOT_FOUND */
+  async one(access: KlaviyoAccess, id: string): Promise<List> {
+    const { body } = await this.klaviyo.call<Document<ListAttributes>>(access, operations.getList, { path: { id } });
+    return toList(body.data);
+  }
+}
+
+/** What a revision does not know is null. */
+export function toList({ id, attributes }: Pick<Resource<ListAttributes>, 'id' | 'attributes'>): List {
+  return {
+    id,
+    name: attributes.name ?? null,
+    optInProcess: attributes.opt_in_process ?? null,
+    createdAt: toInstant(attributes.created),
+    updatedAt: toInstant(attributes.updated),
+  };
+}

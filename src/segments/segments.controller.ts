@@ -1,0 +1,28 @@
+import { Get, Param, Query } from '@nestjs/common';
+import { ApiOperation } from '@nestjs/swagger';
+import { Scope, type UserScope } from '../auth/user-scope';
+import { ApiController } from '../common/controller';
+import { SegmentsQuery, SegmentsResponse, OneSegmentQuery, OneSegmentResponse } from './segments.dto';
+import { SegmentsService } from './segments.service';
+
+/** The segments of a Klaviyo account. */
+@ApiController()
+export class SegmentsController {
+  constructor(private readonly segments: SegmentsService) {}
+
+  @Get('get-segments')
+  @ApiOperation({ summary: 'The segments of the account, with member counts where asked for' })
+  async index(@Scope() scope: UserScope, @Query() query: SegmentsQuery): Promise<SegmentsResponse> {
+    return SegmentsResponse.from(await this.segments.page(scope, query));
+  }
+
+  @Get('segments/:id')
+  @ApiOperation({ summary: 'One segment, read from Klaviyo' })
+  async one(
+    @Scope() scope: UserScope,
+    @Param('id') id: string,
+    @Query() query: OneSegmentQuery,
+  ): Promise<OneSegmentResponse> {
+    return OneSegmentResponse.from(await this.segments.one(scope, id, query));
+  }
+}
