@@ -2,6 +2,7 @@ import { CreateJobQueue1764000100000 } from './1764000100000-create-job-queue';
 import { CreateQueues1764000200000 } from './1764000200000-create-queues';
 import { CreateIdempotencyKey1764000300000 } from './1764000300000-create-idempotency-key';
 import { CreateConnection1764000400000 } from './1764000400000-create-connection';
+import { CreateProfileChange1764000510000 } from './1764000510000-create-profile-change';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -9,5 +10,6 @@ export const migrations = [
   CreateQueues1764000200000,
   CreateIdempotencyKey1764000300000,
   CreateConnection1764000400000,
+  CreateProfileChange1764000510000,
   // one a line
 ];

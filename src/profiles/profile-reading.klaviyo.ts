@@ -1,0 +1,103 @@
+import type { Resource } from '../klaviyo/json-api';
+import {
+  LOCATION_FIELDS,
+  TEXT_FIELDS,
+  type EmailSubscription,
+  type Location,
+  type Profile,
+  type SmsSubscription,
+  type Subscriptions,
+  type TextField,
+} from './profile';
+
+/** Klaviyo's names of our text fields. */
+export const THEIR_NAMES: Readonly<Record<TextField, string>> = {
+  email: 'email',
+  phoneNumber: 'phone_number',
+  externalId: 'external_id',
+  firstName: 'first_name',
+  lastName: 'last_name',
+  organization: 'organization',
+  title: 'title',
+  image: 'image',
+  locale: 'locale',
+};
+
+/** Reads a profile of whatever revision. Every attribute may be null, absent or of another type than documented. */
+export function readProfile(resource: Pick<Resource, 'id' | 'attributes'>): Profile {
+  const { attributes } = resource;
+  const texts = Object.fromEntries(TEXT_FIELDS.map((name) => [name, text(attributes[THEIR_NAMES[name]])]));
+  const { tags, ...customAttributes } = record(attributes['properties']) ?? {};
+  return {
+    id: resource.id,
+    ...(texts as Record<TextField, string | null>),
+    location: readLocation(attributes['location']),
+    customAttributes,
+    tags: readTags(tags),
+    subscriptions: readSubscriptions(attributes['subscriptions']),
+    createdAt: instant(attributes['created']),
+    updatedAt: instant(attributes['updated']),
+  };
+}
+
+function readLocation(value: unknown): Location {
+  const theirs = record(value) ?? {};
+  const entries = LOCATION_FIELDS.map((name) => {
+    const degrees = name === 'latitude' || name === 'longitude';
+    return [name, degrees ? number(theirs[name]) : text(theirs[name])] as const;
+  });
+  return Object.fromEntries(entries) as unknown as Location;
+}
+
+/** `properties.tags` is free: an array as we write it, or one text as others may have left it. Each tag once. */
+function readTags(value: unknown): string[] {
+  const items: unknown[] = Array.isArray(value) ? value : [value];
+  const texts = items.map((item) => (typeof item === 'number' ? String(item) : item));
+  return [...new Set(texts.filter((item) => typeof item === 'string' && item.trim() !== ''))] as string[];
+}
+
+/** Only an answer that was asked for `subscriptions` has them. */
+function readSubscriptions(value: unknown): Subscriptions | null {
+  const theirs = record(value);
+  return theirs && { email: readEmail(theirs['email']), sms: readChannel(theirs['sms'], 'can_receive_sms_marketing') };
+}
+
+function readEmail(channel: unknown): EmailSubscription {
+  const suppression = record(record(channel)?.['marketing'])?.['suppression'];
+  const suppressions = (Array.isArray(suppression) ? suppression : []).flatMap((item: unknown) => {
+    const theirs = record(item);
+    return theirs ? [{ reason: text(theirs['reason']), at: instant(theirs['timestamp']) }] : [];
+  });
+  return { ...readChannel(channel, 'can_receive_email_marketing'), suppressions };
+}
+
+function readChannel(channel: unknown, canReceive: string): SmsSubscription {
+  const marketing = record(record(channel)?.['marketing']) ?? {};
+  const can = marketing[canReceive];
+  return {
+    consent: text(marketing['consent']),
+    canReceive: typeof can === 'boolean' ? can : null,
+    consentedAt: instant(marketing['consent_timestamp']),
+  };
+}
+
+function record(value: unknown): Record<string, unknown> | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : null;
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+/** Klaviyo gives coordinates as a number or a text. */
+function number(value: unknown): number | null {
+  if (typeof value !== 'number' && (typeof value !== 'string' || value.trim() === '')) return null;
+  return Number.isFinite(Number(value)) ? Number(value) : null;
+}
+
+function instant(value: unknown): string | null {
+  const date = typeof value === 'string' ? new Date(value) : null;
+  return date && Number.isFinite(date.getTime()) ? date.toISOString() : null;
+}
