@@ -1,13 +1,16 @@
 import { Module } from '@nestjs/common';
 import { AuthModule } from './auth/auth.module';
 import { ConfigModule } from './config/config.module';
+import { ConnectionModule } from './connection/connection.module';
 import { DatabaseModule } from './database/database.module';
 import { EncryptionModule } from './encryption/encryption.module';
 import { DocsModule } from './docs/docs.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
+import { JobsModule } from './jobs/jobs.module';
 import { LoggingModule } from './observability/logging.module';
 import { MetricsModule } from './observability/metrics.module';
+import { ProfilesModule } from './profiles/profiles.module';
 
 /** The whole service: one line a module, lower levels first. */
 @Module({
@@ -19,8 +22,11 @@ import { MetricsModule } from './observability/metrics.module';
     MetricsModule,
     HttpModule,
     AuthModule,
+    JobsModule,
+    ConnectionModule,
     HealthModule,
     DocsModule,
+    ProfilesModule,
   ],
 })
 export class AppModule {}

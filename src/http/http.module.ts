@@ -1,7 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { Clock, SystemClock } from '../common/clock';
-import { Hooks } from '../common/contracts';
 import { Drain } from '../common/drain';
 import { Cursors } from '../common/page';
 import { InputPipe } from '../common/validation.pipe';
@@ -22,9 +21,8 @@ import { UnexpectedInputInterceptor } from './unexpected.interceptor';
     { provide: Clock, useClass: SystemClock },
     { provide: Cursors, inject: [EncryptionService], useFactory: (keys: EncryptionService) => new Cursors(keys) },
     Drain,
-    Hooks,
     OpenCalls,
   ],
-  exports: [Clock, Cursors, Drain, Hooks],
+  exports: [Clock, Cursors, Drain],
 })
 export class HttpModule {}
