@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { startApp, type RunningApp } from '../support/app';
 
 const TOKEN = 'test-metrics-token-0123456789abcdef0123456789';
@@ -28,6 +29,18 @@ describe('Metrics without a token', () => {
     expect(valueOf(text, 'database_pool_size')).toBe(5);
     expect(valueOf(text, 'database_pool_waiting')).toBe(0);
     expect(valueOf(text, 'database_pool_connections{state="idle"}')).toBeGreaterThanOrEqual(0);
+  });
+
+  it('stand in the operator’s table, each of ours with its kind, and nothing else does', async () => {
+    const { text } = await app.http.get('/metrics').expect(200);
+    const ours = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)]
+      .map(([, name, kind]) => `${name} ${kind}`)
+      .filter((item) => !/^(process|nodejs)_/.test(item));
+    const table = readFileSync('docs/operations.md', 'utf8');
+    const told = [...table.matchAll(/^\| `(\w+)` +\| (counter|gauge|histogram) /gm)].map(
+      ([, name, kind]) => `${name} ${kind}`,
+    );
+    expect(told.sort()).toEqual(ours.sort());
   });
 
   it('answer HEAD', async () => {
