@@ -17,16 +17,19 @@ interface Lane {
   counters: QuotaCounter[];
   interactive: Waiter[];
   background: Waiter[];
+  /** Not later than the first deadline of those who wait. */
+  firstDeadline: number;
   timer: NodeJS.Timeout | undefined;
 }
 
 interface Account {
   counters: Map<string, QuotaCounter>;
   lanes: Map<string, Lane>;
+  usedAt: number;
 }
 
-/** Idle accounts are forgotten at most that often. */
-const SWEEP_MS = 60_000;
+/** An account that was quiet that long is forgotten, with what Klaviyo said of its limits. */
+const QUIET_MS = 3_600_000;
 const LONGEST_TIMER_MS = 60_000;
 
 /** Keeps to Klaviyo's quota as far as one process can: it knows its own calls and what Klaviyo answers. */
@@ -42,7 +45,7 @@ export class LocalQuota extends KlaviyoQuota {
   ) {
     super();
     waits.onStop(() => {
-      for (const account of this.accounts.values()) for (const lane of account.lanes.values()) this.pump(lane);
+      for (const account of this.accounts.values()) for (const lane of account.lanes.values()) this.pump(lane, true);
     });
   }
 
@@ -61,6 +64,7 @@ export class LocalQuota extends KlaviyoQuota {
     if (at >= request.deadline) return Promise.reject(tooLong(request, at - now));
     return new Promise((start, fail) => {
       line.push({ request, start, fail });
+      lane.firstDeadline = Math.min(lane.firstDeadline, request.deadline);
       this.pump(lane);
     });
   }
@@ -72,18 +76,21 @@ export class LocalQuota extends KlaviyoQuota {
     const limits = parseRateLimit(rateLimit);
     const account = this.accountOf(request.accountId);
     if (limits !== undefined && this.counterOf(account, own).adopt(limits))
-      for (const lane of account.lanes.values()) this.pump(lane);
+      for (const lane of account.lanes.values()) this.pump(lane, true);
   }
 
   override refused(request: QuotaRequest, retryAfterMs: number): void {
     const until = this.clock.now() + retryAfterMs;
     const account = this.accountOf(request.accountId);
     for (const bucket of request.buckets) this.counterOf(account, bucket).blockUntil(until);
-    for (const lane of account.lanes.values()) this.pump(lane);
+    for (const lane of account.lanes.values()) this.pump(lane, true);
   }
 
-  /** Starts what may start, refuses what can no longer start in time, and sets the timer for the next. */
-  private pump(lane: Lane): void {
+  /**
+   * Starts what may start and sets the timer for the next. Those who wait are judged again, and refused when they can
+   * no longer start in time, when something became worse or a deadline is there.
+   */
+  private pump(lane: Lane, worse = false): void {
     clearTimeout(lane.timer);
     lane.timer = undefined;
     const now = this.clock.now();
@@ -93,7 +100,7 @@ export class LocalQuota extends KlaviyoQuota {
       if (line.length === 0) return;
       const at = freeAt(lane, now, background);
       if (at > now) {
-        this.giveUp(lane, now);
+        if (worse || now >= lane.firstDeadline) this.giveUp(lane, now);
         if (lane.interactive.length + lane.background.length > 0) this.wakeAt(lane, at, now);
         return;
       }
@@ -115,10 +122,13 @@ export class LocalQuota extends KlaviyoQuota {
     };
     lane.interactive = judge(lane.interactive, false, 0);
     lane.background = judge(lane.background, true, lane.interactive.length);
+    const waiting = [...lane.interactive, ...lane.background];
+    lane.firstDeadline = waiting.reduce((first, { request }) => Math.min(first, request.deadline), Infinity);
   }
 
   private wakeAt(lane: Lane, at: number, now: number): void {
-    lane.timer = setTimeout(() => this.pump(lane), Math.min(at - now + 1, LONGEST_TIMER_MS));
+    const wake = Math.min(at, lane.firstDeadline) - now + 1;
+    lane.timer = setTimeout(() => this.pump(lane), Math.min(wake, LONGEST_TIMER_MS));
   }
 
   private laneOf(request: QuotaRequest): Lane {
@@ -127,7 +137,7 @@ export class LocalQuota extends KlaviyoQuota {
     let lane = account.lanes.get(key);
     if (!lane) {
       const counters = request.buckets.map((bucket) => this.counterOf(account, bucket));
-      lane = { counters, interactive: [], background: [], timer: undefined };
+      lane = { counters, interactive: [], background: [], firstDeadline: Infinity, timer: undefined };
       account.lanes.set(key, lane);
     }
     return lane;
@@ -145,19 +155,21 @@ export class LocalQuota extends KlaviyoQuota {
   private accountOf(accountId: string): Account {
     let account = this.accounts.get(accountId);
     if (!account) {
-      account = { counters: new Map(), lanes: new Map() };
+      account = { counters: new Map(), lanes: new Map(), usedAt: 0 };
       this.accounts.set(accountId, account);
     }
+    account.usedAt = this.clock.now();
     return account;
   }
 
-  /** Forgets accounts of which nothing counts any more. */
+  /** Forgets accounts that are quiet and of which nothing counts any more. */
   private sweep(now: number): void {
-    if (now - this.sweptAt < SWEEP_MS) return;
+    if (now - this.sweptAt < QUIET_MS) return;
     this.sweptAt = now;
-    for (const [id, { counters, lanes }] of this.accounts) {
+    for (const [id, { counters, lanes, usedAt }] of this.accounts) {
       const waiting = [...lanes.values()].some((lane) => lane.interactive.length + lane.background.length > 0);
-      if (!waiting && [...counters.values()].every((counter) => counter.idle(now))) this.accounts.delete(id);
+      const idle = [...counters.values()].every((counter) => counter.idle(now));
+      if (now - usedAt >= QUIET_MS && idle && !waiting) this.accounts.delete(id);
     }
   }
 }
