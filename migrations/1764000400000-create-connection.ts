@@ -12,7 +12,7 @@ export class CreateConnection1764000400000 implements MigrationInterface {
         public_api_key text,
         label text,
         is_default boolean NOT NULL,
-        status text NOT NULL CHECK (status IN ('active', 'invalid')),
+        status text NOT NULL CONSTRAINT connection_status CHECK (status IN ('active', 'invalid')),
         masked_key text NOT NULL,
         sealed_key text NOT NULL,
         key_version integer NOT NULL DEFAULT 1,
@@ -23,7 +23,7 @@ export class CreateConnection1764000400000 implements MigrationInterface {
         last_validated_at timestamptz,
         validation_started_at timestamptz,
         PRIMARY KEY (user_id, id),
-        UNIQUE (user_id, account_id)
+        CONSTRAINT connection_once_an_account UNIQUE (user_id, account_id)
       );
       CREATE UNIQUE INDEX connection_one_default ON connection (user_id) WHERE is_default;
       CREATE INDEX connection_by_account ON connection (account_id);

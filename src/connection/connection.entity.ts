@@ -1,10 +1,12 @@
-import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
 import type { Capabilities } from './capabilities';
 
 export type ConnectionStatus = 'active' | 'invalid';
 
 /** A user's Klaviyo account and its sealed private key. */
 @Entity('connection')
+@Unique('connection_once_an_account', ['userId', 'accountId'])
+@Check('connection_status', `status IN ('active', 'invalid')`)
 @Index('connection_one_default', ['userId'], { unique: true, where: 'is_default' })
 @Index('connection_by_account', ['accountId'])
 export class Connection {
