@@ -3,6 +3,7 @@ import { CreateQueues1764000200000 } from './1764000200000-create-queues';
 import { CreateIdempotencyKey1764000300000 } from './1764000300000-create-idempotency-key';
 import { CreateConnection1764000400000 } from './1764000400000-create-connection';
 import { CreateProfileChange1764000510000 } from './1764000510000-create-profile-change';
+import { CreateSentEvent1764000520000 } from './1764000520000-create-sent-event';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -11,5 +12,6 @@ export const migrations = [
   CreateIdempotencyKey1764000300000,
   CreateConnection1764000400000,
   CreateProfileChange1764000510000,
+  CreateSentEvent1764000520000,
   // one a line
 ];

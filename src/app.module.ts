@@ -5,6 +5,7 @@ import { ConnectionModule } from './connection/connection.module';
 import { DatabaseModule } from './database/database.module';
 import { EncryptionModule } from './encryption/encryption.module';
 import { DocsModule } from './docs/docs.module';
+import { EventsModule } from './events/events.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
 import { JobsModule } from './jobs/jobs.module';
@@ -26,6 +27,7 @@ import { ProfilesModule } from './profiles/profiles.module';
     ConnectionModule,
     HealthModule,
     DocsModule,
+    EventsModule,
     ProfilesModule,
   ],
 })

@@ -1,0 +1,211 @@
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { setTimeout as wait } from 'node:timers/promises';
+import { v4 as uuidv4 } from 'uuid';
+import { ENV, type Env } from '../config/env';
+import { ConnectionService } from '../connection/connection.service';
+import { KlaviyoClient } from '../klaviyo/klaviyo.client';
+import { Metrics } from '../observability/metrics';
+import { settlementOf, type Address, type Settlement, type Verdict } from './delivery';
+import { EventDelivery, type Batch } from './event-delivery';
+import { EventsRepository } from './events.repository';
+import { EventsSystemRepository, type ClaimedEvent } from './events.system.repository';
+import { Settlements } from './settlements';
+
+const TICK_MS = 1000;
+/** Events on their way at once, of everybody and of one connection. */
+const MAX_IN_FLIGHT = 100;
+const PER_CONNECTION = 20;
+/** A connection whose account does not answer is tried with one event at a time. */
+const PER_SICK_CONNECTION = 1;
+/** Beyond one attempt's time: waiting for quota, then for writing the outcome down. */
+const QUOTA_WAIT_MS = 2000;
+const LEASE_MARGIN_MS = 15_000;
+/** How long a stopping process waits for what is on its way. */
+const DRAIN_MS = 5000;
+/** Longer than a process takes to end once it stopped waiting. */
+const GIVEN_BACK_SECONDS = 5;
+const GAUGE_MS = 15_000;
+const MAX_BACKOFF_MS = 30_000;
+
+/**
+ * Delivers what waits, of all users, on workers: takes due events under a lease, sends them a few at a time and
+ * writes the outcomes down in bulk. A process that dies loses nothing: its leases run out.
+ */
+@Injectable()
+export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger('EventDispatcher');
+  /** What is being sent now, by lease and id. */
+  private readonly onWay = new Map<string, Address>();
+  /** Connections whose account did not answer the last time. */
+  private readonly sick = new Set<string>();
+  private readonly settlements: Settlements;
+  private timer: NodeJS.Timeout | undefined;
+  private turning = false;
+  private again = false;
+  private stopping = false;
+  private failures = 0;
+  private notBefore = 0;
+  private gaugedAt = 0;
+
+  constructor(
+    @Inject(ENV) private readonly env: Env,
+    private readonly klaviyo: KlaviyoClient,
+    private readonly connections: ConnectionService,
+    private readonly events: EventsRepository,
+    private readonly system: EventsSystemRepository,
+    private readonly delivery: EventDelivery,
+    private readonly metrics: Metrics,
+  ) {
+    this.settlements = new Settlements(system, metrics, () => this.wake());
+  }
+
+  /** On every role: whoever learns that an account or a key works again makes its events due, in the database. */
+  onModuleInit(): void {
+    this.klaviyo.onRecovered((accountId) => void this.quietly(() => this.recovered(accountId)));
+    this.connections.onRevived(async (userId, connectionId) => {
+      await this.quietly(() => this.events.wake(userId, connectionId));
+      this.sick.delete(connectionId);
+      this.wake();
+    });
+    this.connections.onDisconnect(async (userId, connectionIds) => {
+      const discarded = await this.events.discardWaiting(userId, connectionIds);
+      for (const connectionId of connectionIds) this.sick.delete(connectionId);
+      if (discarded > 0) this.metrics.events.inc({ status: 'cancelled' }, discarded);
+      return discarded;
+    });
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.env.role === 'api') return;
+    this.timer = setInterval(() => this.wake(), TICK_MS).unref();
+  }
+
+  /** Stops taking events; what is on its way gets a few seconds, the rest is given back. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.timer);
+    const until = Date.now() + DRAIN_MS;
+    while ((this.onWay.size > 0 || this.turning) && Date.now() < until) await wait(25);
+    for (const address of this.onWay.values()) this.settlements.add(givenBack(address));
+    // Without a database the leases run out by themselves.
+    await this.quietly(() => this.settlements.flush());
+  }
+
+  /** Looks for due events now; while it looks already, once more afterwards. */
+  wake(): void {
+    if (this.timer === undefined || this.stopping) return;
+    this.again = true;
+    if (!this.turning) void this.turn();
+  }
+
+  private async turn(): Promise<void> {
+    this.turning = true;
+    while (this.again && !this.hasStopped()) {
+      this.again = false;
+      if (Date.now() < this.notBefore) break;
+      try {
+        await this.settlements.flush();
+        await this.takeDue();
+        await this.gauge();
+        this.worked();
+      } catch (error) {
+        this.failed(error);
+      }
+    }
+    this.turning = false;
+  }
+
+  private async takeDue(): Promise<void> {
+    const limit = MAX_IN_FLIGHT - this.onWay.size;
+    if (limit <= 0) return;
+    const lease = uuidv4();
+    const attemptMs = this.env.klaviyoTimeoutMs + QUOTA_WAIT_MS;
+    const deadline = Date.now() + attemptMs;
+    const claimed = await this.system.claim({
+      lease,
+      leaseSeconds: (attemptMs + LEASE_MARGIN_MS) / 1000,
+      limit,
+      perConnection: PER_CONNECTION,
+      rooms: this.rooms(),
+    });
+    const batch = this.delivery.batch(lease, deadline);
+    for (const event of claimed) void this.deliver(batch, event);
+  }
+
+  /** Connections that may not have the usual number just now. */
+  private rooms(): { connectionId: string; room: number }[] {
+    const busy = new Map<string, number>([...this.sick].map((connectionId) => [connectionId, 0]));
+    for (const { connectionId } of this.onWay.values()) busy.set(connectionId, (busy.get(connectionId) ?? 0) + 1);
+    return [...busy].map(([connectionId, taken]) => {
+      const most = this.sick.has(connectionId) ? PER_SICK_CONNECTION : PER_CONNECTION;
+      return { connectionId, room: Math.max(0, most - taken) };
+    });
+  }
+
+  private async deliver(batch: Batch, event: ClaimedEvent): Promise<void> {
+    const { userId, connectionId, id } = event;
+    const address = { userId, connectionId, id, lease: batch.lease };
+    const key = `${batch.lease} ${id}`;
+    this.onWay.set(key, address);
+    const verdict = await this.delivery.deliver(batch, event);
+    this.onWay.delete(key);
+    if (verdict === undefined) return;
+    this.judge(connectionId, verdict);
+    this.settlements.add(settlementOf(address, event.attempts, verdict));
+  }
+
+  private judge(connectionId: string, verdict: Verdict): void {
+    const unanswered = verdict.kind === 'later' && verdict.code !== 'KLAVIYO_RATE_LIMITED';
+    if (unanswered) this.sick.add(connectionId);
+    else this.sick.delete(connectionId);
+  }
+
+  private async recovered(accountId: string): Promise<void> {
+    await this.system.wakeAccount(accountId);
+    this.wake();
+  }
+
+  private async gauge(): Promise<void> {
+    if (Date.now() - this.gaugedAt < GAUGE_MS) return;
+    this.gaugedAt = Date.now();
+    this.metrics.eventsWaiting.set(await this.system.countWaiting());
+  }
+
+  private worked(): void {
+    if (this.failures > 0) this.logger.log({ msg: 'the delivery of events goes on', failures: this.failures });
+    this.failures = 0;
+  }
+
+  /** PostgreSQL out of reach, most likely: what is due stays due, so it is enough to come back later. */
+  private failed(error: unknown): void {
+    this.failures += 1;
+    this.notBefore = Date.now() + Math.min(TICK_MS * 2 ** (this.failures - 1), MAX_BACKOFF_MS);
+    const reason = error instanceof Error ? error.message : 'unknown';
+    if (this.failures === 1) this.logger.warn({ msg: 'the delivery of events is held up', reason });
+  }
+
+  private async quietly(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : 'unknown';
+      this.logger.warn({ msg: 'waiting events were not touched; they come by their plan', reason });
+    }
+  }
+
+  private hasStopped(): boolean {
+    return this.stopping;
+  }
+}
+
+/** What a stopping process did not finish: somebody else sends it again under the same `uniqueId`. */
+function givenBack(address: Address): Settlement {
+  return { ...address, status: 'queued', error: 'SERVICE_UNAVAILABLE', pause: GIVEN_BACK_SECONDS, attempts: 0 };
+}

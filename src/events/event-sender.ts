@@ -1,0 +1,47 @@
+import { Injectable, Logger } from '@nestjs/common';
+import type { Connection } from '../connection/connection.entity';
+import { ConnectionService } from '../connection/connection.service';
+import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
+import { verdictOf, type Verdict } from './delivery';
+import { EventsKlaviyo, type OutgoingEvent, type SendOptions } from './events.klaviyo';
+
+/** Offers one event to Klaviyo, once, and says what that means for it. */
+@Injectable()
+export class EventSender {
+  private readonly logger = new Logger('Events');
+
+  constructor(
+    private readonly atKlaviyo: EventsKlaviyo,
+    private readonly connections: ConnectionService,
+  ) {}
+
+  /** Never throws: whatever goes wrong is a verdict. */
+  async send(
+    connection: Connection,
+    access: KlaviyoAccess,
+    event: OutgoingEvent,
+    options: SendOptions,
+  ): Promise<Verdict> {
+    const verdict = await this.atKlaviyo
+      .send(access, event, options)
+      .then((): Verdict => ({ kind: 'sent' }), verdictOf);
+    if (verdict.kind === 'later' && verdict.code === 'INTERNAL')
+      this.logger.error({ msg: 'an event met an error that is not Klaviyo’s', connectionId: connection.id });
+    await this.remember(connection, access, verdict);
+    return verdict;
+  }
+
+  /** What the key may write is kept with the connection; only a change costs a statement, and failing costs nothing. */
+  private async remember(connection: Connection, access: KlaviyoAccess, verdict: Verdict): Promise<void> {
+    const lacking = verdict.kind === 'refused' && verdict.code === 'KLAVIYO_SCOPE_MISSING';
+    if (verdict.kind !== 'sent' && !lacking) return;
+    const outcome = lacking ? 'scope_missing' : 'ok';
+    if (connection.capabilities.events.write === outcome) return;
+    try {
+      await this.connections.noteWrite(access, 'events', outcome);
+      connection.capabilities.events.write = outcome;
+    } catch {
+      this.logger.warn({ msg: 'could not note what the key may write', connectionId: connection.id });
+    }
+  }
+}
