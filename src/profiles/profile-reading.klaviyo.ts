@@ -1,3 +1,4 @@
+import { AppError } from '../common/errors';
 import type { Resource } from '../klaviyo/json-api';
 import {
   LOCATION_FIELDS,
@@ -22,6 +23,29 @@ export const THEIR_NAMES: Readonly<Record<TextField, string>> = {
   image: 'image',
   locale: 'locale',
 };
+
+/** The resource of an answer. @throws AppError KLAVIYO_UNAVAILABLE for an answer without one */
+export function resourceOf(body: unknown): Pick<Resource, 'id' | 'attributes'> {
+  return resource(record(body)?.['data']);
+}
+
+/** The resources of an answer. @throws AppError KLAVIYO_UNAVAILABLE for an answer that is no collection */
+export function resourcesOf(body: unknown): Pick<Resource, 'id' | 'attributes'>[] {
+  const data = record(body)?.['data'];
+  if (!Array.isArray(data)) throw unreadable();
+  return data.map(resource);
+}
+
+function resource(value: unknown): Pick<Resource, 'id' | 'attributes'> {
+  const id = record(value)?.['id'];
+  const attributes = record(record(value)?.['attributes']);
+  if (typeof id !== 'string' || !attributes) throw unreadable();
+  return { id, attributes };
+}
+
+function unreadable(): AppError {
+  return new AppError('KLAVIYO_UNAVAILABLE', { reason: 'an answer of Klaviyo is not the document it should be' });
+}
 
 /** Reads a profile of whatever revision. Every attribute may be null, absent or of another type than documented. */
 export function readProfile(resource: Pick<Resource, 'id' | 'attributes'>): Profile {

@@ -1,13 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { AppError } from '../common/errors';
 import { any, equals } from '../klaviyo/filter';
-import type { Collection, Document } from '../klaviyo/json-api';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { mapPointer } from '../klaviyo/klaviyo-error';
 import { KlaviyoClient, type KlaviyoAnswer, type KlaviyoCall } from '../klaviyo/klaviyo.client';
 import { operations, type Operation } from '../klaviyo/operations';
 import type { Identifier, IdentifierField, ListName, Profile } from './profile';
-import { readProfile, THEIR_NAMES } from './profile-reading.klaviyo';
+import { readProfile, resourceOf, resourcesOf, THEIR_NAMES } from './profile-reading.klaviyo';
 import { PROFILE_POINTERS, profileBody, TAG_POINTER, type ProfileWrite } from './profile-writing.klaviyo';
 import { CONSENT_POINTERS, neededFor, subscribeJob, type ConsentGiven } from './subscribing.klaviyo';
 
@@ -32,15 +31,16 @@ export class ProfilesKlaviyo {
   async find(access: KlaviyoAccess, by: Identifier): Promise<Profile | null> {
     if (by.field === 'profileId') return this.byId(access, by.value);
     const { field, value } = by;
-    const { body } = await this.call<Collection>(
+    const { body } = await this.call(
       access,
       operations.getProfiles,
       { query: { filter: filterOf(field, value), ...WITH_SUBSCRIPTIONS } },
       { filter: field },
     );
-    const exact = body.data.find(({ attributes }) => attributes[THEIR_NAMES[field]] === value);
-    const found = exact ?? body.data[0];
-    return found ? readProfile(found) : null;
+    const found = resourcesOf(body);
+    const exact = found.find(({ attributes }) => attributes[THEIR_NAMES[field]] === value);
+    const first = exact ?? found[0];
+    return first ? readProfile(first) : null;
   }
 
   /** @throws AppError PROFILE_NOT_FOUND */
@@ -61,11 +61,12 @@ export class ProfilesKlaviyo {
 
   /** @throws AppError LIST_NOT_FOUND naming the list */
   async list(access: KlaviyoAccess, id: string): Promise<KnownList> {
-    const { body } = await this.call<Document>(access, operations.getList, { path: { id } });
-    const { attributes } = body.data;
+    const { body } = await this.call(access, operations.getList, { path: { id } });
+    const list = resourceOf(body);
+    const { attributes } = list;
     const process = attributes['opt_in_process'];
     const doubleOptIn = typeof process === 'string' ? process === 'double_opt_in' : null;
-    return { id: body.data.id, name: nameOf(attributes), doubleOptIn };
+    return { id: list.id, name: nameOf(attributes), doubleOptIn };
   }
 
   /**
@@ -74,18 +75,18 @@ export class ProfilesKlaviyo {
    * @throws AppError PROFILE_CONFLICT or CONFLICT when the identifiers are not one person's
    */
   async upsert(access: KlaviyoAccess, write: ProfileWrite): Promise<{ profile: Profile; created: boolean }> {
-    const answer = await this.call<Document>(
+    const answer = await this.call(
       access,
       operations.upsertProfile,
       { body: { data: profileBody(write) }, query: WITH_SUBSCRIPTIONS, needs: ANSWERS_SUBSCRIPTIONS_SINCE },
       { ...PROFILE_POINTERS, [TAG_POINTER]: 'profile.tags' },
     );
-    return { profile: readProfile(answer.body.data), created: answer.status === 201 };
+    return { profile: readProfile(resourceOf(answer.body)), created: answer.status === 201 };
   }
 
   /** @throws AppError PROFILE_CONFLICT or CONFLICT when a new identifier is somebody else's */
   async update(access: KlaviyoAccess, id: string, write: ProfileWrite): Promise<Profile> {
-    const { body } = await this.call<Document>(
+    const { body } = await this.call(
       access,
       operations.updateProfile,
       {
@@ -96,7 +97,7 @@ export class ProfilesKlaviyo {
       },
       { ...PROFILE_POINTERS, [TAG_POINTER]: 'addTags' },
     );
-    return readProfile(body.data);
+    return readProfile(resourceOf(body));
   }
 
   /** Membership alone: changes no consent. */
@@ -124,8 +125,8 @@ export class ProfilesKlaviyo {
   private async byId(access: KlaviyoAccess, id: string): Promise<Profile | null> {
     try {
       const call = { path: { id }, query: WITH_SUBSCRIPTIONS };
-      const { body } = await this.call<Document>(access, operations.getProfile, call);
-      return readProfile(body.data);
+      const { body } = await this.call(access, operations.getProfile, call);
+      return readProfile(resourceOf(body));
     } catch (error) {
       if (error instanceof AppError && error.code === 'PROFILE_NOT_FOUND') return null;
       throw error;
@@ -133,14 +134,14 @@ export class ProfilesKlaviyo {
   }
 
   /** A call whose refusals name the caller's fields. */
-  private async call<T>(
+  private async call(
     access: KlaviyoAccess,
     operation: Operation,
     call: KlaviyoCall,
     pointers: Readonly<Record<string, string>> = {},
-  ): Promise<KlaviyoAnswer<T>> {
+  ): Promise<KlaviyoAnswer<unknown>> {
     try {
-      return await this.klaviyo.call<T>(access, operation, call);
+      return await this.klaviyo.call(access, operation, call);
     } catch (error) {
       throw mapPointer(error, pointers);
     }
