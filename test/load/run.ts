@@ -1,0 +1,112 @@
+// `npm run test:klaviyo:load`: autocannon against the built service and the sandbox; a table of throughput and latencies.
+import autocannon from 'autocannon';
+import { connectAccount, seedOfRun, startStack, type Stack } from './stack.ts';
+
+const SECONDS = Number(process.env['LOAD_SECONDS'] ?? 10);
+const CONNECTIONS = Number(process.env['LOAD_CONNECTIONS'] ?? 20);
+const USER = 1;
+
+interface Scenario {
+  title: string;
+  method: 'GET' | 'POST' | 'PATCH';
+  path: string;
+  /** A body a request; `n` counts the requests of the run. */
+  body?: (n: number) => object;
+}
+
+const SCENARIOS: Scenario[] = [
+  { title: 'health/ready', method: 'GET', path: '/health/ready' },
+  { title: 'connect (status)', method: 'GET', path: `/api/v1/klaviyo/connect?userId=${USER}` },
+  { title: 'get-lists limit=10', method: 'GET', path: `/api/v1/klaviyo/get-lists?userId=${USER}&limit=10&source=live` },
+  {
+    title: 'get-segments limit=10',
+    method: 'GET',
+    path: `/api/v1/klaviyo/get-segments?userId=${USER}&limit=10&source=live`,
+  },
+  {
+    title: 'get-campaigns limit=50',
+    method: 'GET',
+    path: `/api/v1/klaviyo/get-campaigns?userId=${USER}&limit=50&source=live`,
+  },
+  {
+    title: 'subscribe',
+    method: 'POST',
+    path: '/api/v1/klaviyo/subscribe',
+    body: (n) => ({ userId: USER, profile: { email: `load${n}@example.com`, firstName: 'Load' } }),
+  },
+  {
+    title: 'trigger-event',
+    method: 'POST',
+    path: '/api/v1/klaviyo/trigger-event',
+    body: (n) => ({
+      userId: USER,
+      event: {
+        eventType: 'Placed Order',
+        eventData: { orderId: `L${n}`, total: 10 },
+        profile: { email: `load${n % 500}@example.com` },
+        uniqueId: `L${n}`,
+      },
+    }),
+  },
+];
+
+interface Row {
+  scenario: string;
+  'req/s': number;
+  'p50 ms': number;
+  'p97.5 ms': number;
+  'p99 ms': number;
+  failed: number;
+}
+
+async function measure(stack: Stack, scenario: Scenario, seed: number): Promise<Row> {
+  let n = seed * 1_000_000;
+  const result = await autocannon({
+    url: stack.url,
+    connections: CONNECTIONS,
+    duration: SECONDS,
+    timeout: 20,
+    requests: [
+      {
+        method: scenario.method,
+        path: scenario.path,
+        headers: { authorization: `Bearer ${stack.serviceKey}`, 'content-type': 'application/json' },
+        ...(scenario.body
+          ? { setupRequest: (request) => ({ ...request, body: JSON.stringify(scenario.body?.(n++)) }) }
+          : {}),
+      },
+    ],
+  });
+  return {
+    scenario: scenario.title,
+    'req/s': Math.round(result.requests.average),
+    'p50 ms': result.latency.p50,
+    'p97.5 ms': result.latency.p97_5,
+    'p99 ms': result.latency.p99,
+    failed: result.non2xx + result.errors + result.timeouts,
+  };
+}
+
+async function main(): Promise<void> {
+  const seed = seedOfRun();
+  const stack = await startStack({ seed });
+  try {
+    // Quotas out of the way: this measures the service. 25 lists, 12 segments and 60 campaigns are read.
+    await connectAccount(stack, USER, { limits: 'huge', seed, lists: 25, segments: 12, campaigns: 60, profiles: 1000 });
+    const rows: Row[] = [];
+    for (const scenario of SCENARIOS) rows.push(await measure(stack, scenario, seed));
+    console.log(
+      `${CONNECTIONS} connections, ${SECONDS} s a scenario; service, sandbox and PostgreSQL share the machine`,
+    );
+    console.table(rows);
+    const failed = rows.filter((row) => row.failed > 0 || row['req/s'] === 0);
+    if (failed.length > 0) throw new Error(`Failed requests in: ${failed.map((row) => row.scenario).join(', ')}`);
+  } finally {
+    await stack.stop();
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});
