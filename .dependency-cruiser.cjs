@@ -9,6 +9,7 @@ const LEVELS = [
   ['audit'],
   ['connection'],
   ['groups'],
+  ['groups'],
   ['lists', 'segments', 'campaigns', 'events'],
   ['profiles'],
   ['sync', 'webhooks'],

@@ -4,6 +4,7 @@ import { CreateIdempotencyKey1764000300000 } from './1764000300000-create-idempo
 import { CreateConnection1764000400000 } from './1764000400000-create-connection';
 import { CreateProfileChange1764000510000 } from './1764000510000-create-profile-change';
 import { CreateSentEvent1764000520000 } from './1764000520000-create-sent-event';
+import { CreateFigures1764000530000 } from './1764000530000-create-figures';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -13,5 +14,6 @@ export const migrations = [
   CreateConnection1764000400000,
   CreateProfileChange1764000510000,
   CreateSentEvent1764000520000,
+  CreateFigures1764000530000,
   // one a line
 ];

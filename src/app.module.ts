@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AuthModule } from './auth/auth.module';
+import { CampaignsModule } from './campaigns/campaigns.module';
 import { ConfigModule } from './config/config.module';
 import { ConnectionModule } from './connection/connection.module';
 import { DatabaseModule } from './database/database.module';
@@ -9,9 +10,11 @@ import { EventsModule } from './events/events.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
 import { JobsModule } from './jobs/jobs.module';
+import { ListsModule } from './lists/lists.module';
 import { LoggingModule } from './observability/logging.module';
 import { MetricsModule } from './observability/metrics.module';
 import { ProfilesModule } from './profiles/profiles.module';
+import { SegmentsModule } from './segments/segments.module';
 
 /** The whole service: one line a module, lower levels first. */
 @Module({
@@ -28,6 +31,9 @@ import { ProfilesModule } from './profiles/profiles.module';
     HealthModule,
     DocsModule,
     EventsModule,
+    ListsModule,
+    SegmentsModule,
+    CampaignsModule,
     ProfilesModule,
   ],
 })

@@ -69,6 +69,12 @@ export async function takeRows<T extends { id: string }>(read: ReadRemote<T>, wa
   }
 }
 
+/** The first page of many; undefined where there is none. */
+export async function firstOf<T>(pages: AsyncIterable<T>): Promise<T | undefined> {
+  for await (const page of pages) return page;
+  return undefined;
+}
+
 /** Whether a call failed only because it would not have been done in time. */
 export function isOutOfTime(error: unknown): boolean {
   return error instanceof AppError && (error.code === 'KLAVIYO_TIMEOUT' || error.code === 'KLAVIYO_RATE_LIMITED');

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { toInstant } from '../common/instants';
-import type { RemotePage } from '../common/walk';
+import { firstOf, type RemotePage } from '../common/walk';
 import type { Document, Resource } from '../klaviyo/json-api';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { KlaviyoClient } from '../klaviyo/klaviyo.client';
@@ -26,8 +26,8 @@ export class ListsKlaviyo {
       ...(next === null ? {} : { cursor: next }),
       ...(deadline === undefined ? {} : { deadline }),
     });
-    const { done, value } = await pages.next();
-    return done === true ? { items: [], next: null } : { items: value.items.map(toList), next: value.next };
+    const page = await firstOf(pages);
+    return page ? { items: page.items.map(toList), next: page.next } : { items: [], next: null };
   }
 
   /** @throws AppError LIST_NOT_FOUND */

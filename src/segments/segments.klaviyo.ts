@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { toInstant } from '../common/instants';
-import type { RemotePage } from '../common/walk';
+import { firstOf, type RemotePage } from '../common/walk';
 import type { Document, Resource } from '../klaviyo/json-api';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { KlaviyoClient } from '../klaviyo/klaviyo.client';
@@ -28,8 +28,8 @@ export class SegmentsKlaviyo {
       ...(next === null ? {} : { cursor: next }),
       ...(deadline === undefined ? {} : { deadline }),
     });
-    const { done, value } = await pages.next();
-    return done === true ? { items: [], next: null } : { items: value.items.map(toSegment), next: value.next };
+    const page = await firstOf(pages);
+    return page ? { items: page.items.map(toSegment), next: page.next } : { items: [], next: null };
   }
 
   /** @throws AppError SEGMENT_NOT_FOUND */

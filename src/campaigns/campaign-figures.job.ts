@@ -1,0 +1,99 @@
+import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Clock } from '../common/clock';
+import { AppError } from '../common/errors';
+import type { Connection } from '../connection/connection.entity';
+import { ConnectionService } from '../connection/connection.service';
+import { JobsService, type JobData } from '../jobs/jobs.service';
+import { QUEUES } from '../jobs/queues';
+import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
+import { CampaignFiguresService } from './campaign-figures.service';
+import { CampaignReportsService } from './campaign-reports.service';
+import { ReportRunsRepository } from './report-runs.repository';
+import { windowNamed } from './report-window';
+
+/** Two reports a minute: a slice has one or two, and gives way to other connections. */
+const SLICE_MS = 20_000;
+/** After failures on Klaviyo's side. */
+const PAUSE_SECONDS = 60;
+/** Who waited that long has gone. */
+const GIVE_UP_MS = 24 * 3_600_000;
+
+/** Has, slice by slice, the reports that somebody waits for: one job a connection. */
+@Injectable()
+export class CampaignFiguresJob implements OnModuleInit {
+  private readonly logger = new Logger('CampaignFigures');
+
+  constructor(
+    private readonly jobs: JobsService,
+    private readonly connections: ConnectionService,
+    private readonly figures: CampaignFiguresService,
+    private readonly reports: CampaignReportsService,
+    private readonly runs: ReportRunsRepository,
+    private readonly clock: Clock,
+  ) {}
+
+  onModuleInit(): void {
+    this.jobs.handle(QUEUES.campaignStats, (data) => this.run(data));
+  }
+
+  /** @param data `userId`, `connectionId` */
+  async run(data: JobData): Promise<void> {
+    const userId = Number(data['userId']);
+    const connectionId = String(data['connectionId']);
+    await this.runs.withdraw(userId, connectionId, { before: new Date(this.clock.now() - GIVE_UP_MS) });
+    const open = await this.open(userId, connectionId);
+    if (!open) return;
+    const pause = await this.slice(open.connection, open.access);
+    if (pause !== null) await this.figures.resume(userId, connectionId, pause);
+  }
+
+  /** No access: no report can be had, and whoever reads once it is there again asks anew. */
+  private async open(
+    userId: number,
+    connectionId: string,
+  ): Promise<{ connection: Connection; access: KlaviyoAccess } | undefined> {
+    try {
+      const connection = await this.connections.resolve({ userId }, connectionId);
+      return { connection, access: await this.connections.accessOf(connection) };
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      await this.runs.withdraw(userId, connectionId);
+      return undefined;
+    }
+  }
+
+  /** @returns the seconds after which to go on; null when nothing is left to do */
+  private async slice({ timezone }: Connection, access: KlaviyoAccess): Promise<number | null> {
+    const { userId, connectionId } = access;
+    const until = this.clock.now() + SLICE_MS;
+    for (const window of await this.runs.requested(userId, connectionId)) {
+      if (this.clock.now() >= until) return 0;
+      try {
+        await this.reports.run(access, timezone, windowNamed(window), { deadline: until, priority: 'background' });
+        await this.runs.withdraw(userId, connectionId, { window });
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        const pause = pauseAfter(error);
+        if (pause !== null) return pause;
+        this.logger.warn({ msg: 'a campaign report cannot be had', code: error.code, window, ...access.toJSON() });
+        await this.runs.withdraw(userId, connectionId);
+        return null;
+      }
+    }
+    return null;
+  }
+}
+
+/** Seconds after which the same report is worth another try; null for what will not get better by itself. */
+function pauseAfter(error: AppError): number | null {
+  switch (error.code) {
+    case 'KLAVIYO_RATE_LIMITED':
+      return error.retryAfter ?? 1;
+    case 'KLAVIYO_UNAVAILABLE':
+    case 'KLAVIYO_TIMEOUT':
+    case 'SERVICE_UNAVAILABLE':
+      return PAUSE_SECONDS;
+    default:
+      return null;
+  }
+}

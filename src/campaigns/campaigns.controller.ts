@@ -1,0 +1,28 @@
+import { Get, Param, Query } from '@nestjs/common';
+import { ApiOperation } from '@nestjs/swagger';
+import { Scope, type UserScope } from '../auth/user-scope';
+import { ApiController } from '../common/controller';
+import { CampaignsQuery, CampaignsResponse, OneCampaignQuery, OneCampaignResponse } from './campaigns.dto';
+import { CampaignsService } from './campaigns.service';
+
+/** The campaigns of a Klaviyo account. */
+@ApiController()
+export class CampaignsController {
+  constructor(private readonly campaigns: CampaignsService) {}
+
+  @Get('get-campaigns')
+  @ApiOperation({ summary: 'The campaigns of the account, newest first, with figures where asked for' })
+  async index(@Scope() scope: UserScope, @Query() query: CampaignsQuery): Promise<CampaignsResponse> {
+    return CampaignsResponse.from(await this.campaigns.page(scope, query));
+  }
+
+  @Get('campaigns/:id')
+  @ApiOperation({ summary: 'One campaign, read from Klaviyo' })
+  async one(
+    @Scope() scope: UserScope,
+    @Param('id') id: string,
+    @Query() query: OneCampaignQuery,
+  ): Promise<OneCampaignResponse> {
+    return OneCampaignResponse.from(await this.campaigns.one(scope, id, query));
+  }
+}
