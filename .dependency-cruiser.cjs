@@ -9,7 +9,6 @@ const LEVELS = [
   ['audit'],
   ['connection'],
   ['groups'],
-  ['groups'],
   ['lists', 'segments', 'campaigns', 'events'],
   ['profiles'],
   ['sync', 'webhooks'],
