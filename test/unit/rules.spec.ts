@@ -44,7 +44,9 @@ function faults(type: Class, value: unknown, isQuery = false): string[] {
 
 /** A class with one property `it` under the given rules. */
 function classOf(...rules: PropertyDecorator[]): Class {
-  class One {}
+  class One {
+    it: unknown;
+  }
   for (const rule of rules) rule(One.prototype, 'it');
   return One;
 }
