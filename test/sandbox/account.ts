@@ -3,7 +3,6 @@ import type { Fault } from './faults.ts';
 import { hashText, mix } from './random.ts';
 import { IdSource, shortId, uuidOf } from './ids.ts';
 import { Quota } from './quota.ts';
-import type { LimitsMode } from './quota.ts';
 import { RequestLog } from './request-log.ts';
 import type { RevisionRules } from './revisions.ts';
 import { DEFAULT_REVISION_RULES } from './revisions.ts';
@@ -90,7 +89,11 @@ export class Account {
   jitterMs = 0;
   asyncDelayMs = 0;
   advancedKdp = false;
-  limitsMode: LimitsMode = 'klaviyo';
+  /** Where automatic deliveries go in place of the registered https hosts. */
+  deliverTo: string | null = null;
+  /** What the last deliveries met, oldest first. */
+  readonly deliveries: { at: string; webhookId: string; status: number; ms: number; events: number; error?: string }[] =
+    [];
   organizationName: string;
   currency: string;
   timezone: string;

@@ -32,7 +32,7 @@ export async function readIncoming(request: IncomingMessage): Promise<Incoming> 
     badEncoding: false,
     origin: `http://${request.headers.host ?? 'localhost'}`,
   };
-  const encoding = String(request.headers['content-encoding'] ?? 'identity').toLowerCase();
+  const encoding = (request.headers['content-encoding'] ?? 'identity').toLowerCase();
   if (encoding === 'identity') return base;
   if (!Object.hasOwn(DECODERS, encoding)) return { ...base, badEncoding: true };
   try {

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Account, AccountOptions, Key } from './account.ts';
 import type { Incoming } from './api.ts';
 import type { ClockChange } from './clock.ts';
+import type { DeliveryRequest } from './deliveries.ts';
 import { changeState } from './control-state.ts';
 import { digests } from './digest.ts';
 import type { FaultRequest } from './faults.ts';
@@ -13,6 +14,7 @@ import type { LimitsMode } from './quota.ts';
 import type { RevisionRules } from './revisions.ts';
 import { oldestLive } from './revisions.ts';
 import type { Sandbox } from './sandbox.ts';
+import type { WebhookRow } from './store/rows.ts';
 import type { Switches } from './switches.ts';
 
 /** What an account's creation and change may hold beside its rows. */
@@ -25,6 +27,7 @@ interface AccountSwitches {
   asyncDelayMs?: number;
   windowPhaseMs?: number;
   otherIntegration?: { share: number };
+  deliverTo?: string | null;
   revisions?: Partial<RevisionRules>;
   switches?: Partial<Switches>;
   organizationName?: string;
@@ -123,6 +126,7 @@ function applySwitches(sandbox: Sandbox, account: Account, change: AccountSwitch
   account.jitterMs = change.jitterMs ?? account.jitterMs;
   account.asyncDelayMs = change.asyncDelayMs ?? account.asyncDelayMs;
   account.organizationName = change.organizationName ?? account.organizationName;
+  if (change.deliverTo !== undefined) account.deliverTo = change.deliverTo;
   account.currency = change.currency ?? account.currency;
   account.timezone = change.timezone ?? account.timezone;
   account.revisions = { ...account.revisions, ...change.revisions };
@@ -183,11 +187,27 @@ async function accountControl(call: ControlCall, account: Account): Promise<unkn
     case 'quota':
       if (method === 'DELETE') account.quota.reset();
       return account.quota.used(sandbox.clock.now());
+    case 'webhooks':
+      return webhooks(call, account, item);
+    case 'deliver':
+      return { deliveries: await sandbox.delivererOf(account).deliver(body as DeliveryRequest) };
+    case 'deliveries':
+      return { deliveries: account.deliveries };
     case 'digest':
       return digests(account, sandbox.clock.now(), query);
     default:
       return changeState(call, account);
   }
+}
+
+/** The account's webhooks with their secrets and real addresses, as no API call ever shows them. */
+function webhooks({ method, body }: ControlCall, account: Account, id: string | undefined): unknown {
+  if (id === undefined) return { webhooks: [...account.webhooks.values()] };
+  const row = account.webhooks.get(id);
+  if (row === undefined) throw new ControlError(404, `no webhook ${id}`);
+  if (method === 'DELETE') account.webhooks.delete(id);
+  else if (method !== 'GET') account.webhooks.set(id, { ...row, ...(body as Partial<WebhookRow>), id });
+  return account.webhooks.get(id) ?? row;
 }
 
 let faultCount = 0;

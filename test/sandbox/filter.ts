@@ -85,7 +85,7 @@ class Reader {
 
   private condition(operator: string): RawCondition {
     this.space();
-    const field = this.word();
+    const field = this.fieldName();
     if (field === '') throw this.bad();
     this.space();
     if (this.text[this.at] === ')') {
@@ -151,6 +151,13 @@ class Reader {
     const match = /^[A-Za-z_$][\w$.-]*/.exec(this.text.slice(this.at));
     this.at += match?.[0].length ?? 0;
     return match?.[0] ?? '';
+  }
+
+  /** Names of event properties hold spaces (`Campaign Name`). */
+  private fieldName(): string {
+    const match = /^[A-Za-z_$][\w$. -]*/.exec(this.text.slice(this.at));
+    this.at += match?.[0].length ?? 0;
+    return match?.[0].trimEnd() ?? '';
   }
 
   private expect(char: string): void {

@@ -3,15 +3,21 @@ import { ACCOUNT_OPERATIONS } from './operations/accounts.ts';
 import { CAMPAIGN_OPERATIONS } from './operations/campaigns.ts';
 import { EVENT_OPERATIONS } from './operations/events.ts';
 import { GROUP_OPERATIONS } from './operations/groups.ts';
+import { JOB_OPERATIONS } from './operations/jobs.ts';
 import { PROFILE_OPERATIONS } from './operations/profiles.ts';
+import { STATISTICS_OPERATIONS } from './operations/statistics.ts';
+import { WEBHOOK_OPERATIONS } from './operations/webhooks.ts';
 
 /** Every operation that the sandbox plays: the table that routing, quota, scopes and validation read. */
 export const OPERATIONS: readonly Operation[] = [
   ...ACCOUNT_OPERATIONS,
   ...PROFILE_OPERATIONS,
+  ...JOB_OPERATIONS,
   ...GROUP_OPERATIONS,
   ...CAMPAIGN_OPERATIONS,
   ...EVENT_OPERATIONS,
+  ...STATISTICS_OPERATIONS,
+  ...WEBHOOK_OPERATIONS,
 ];
 
 interface Compiled {

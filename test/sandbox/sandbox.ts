@@ -1,6 +1,7 @@
 import type { AccountOptions, Key } from './account.ts';
 import { Account } from './account.ts';
 import { Clock } from './clock.ts';
+import { Deliverer } from './deliveries.ts';
 import { mix } from './random.ts';
 import { RequestLog } from './request-log.ts';
 import type { Switches } from './switches.ts';
@@ -13,6 +14,7 @@ export class Sandbox {
   readonly strangers = new RequestLog();
   private readonly accounts = new Map<string, Account>();
   private readonly byKey = new Map<string, { account: Account; key: Key }>();
+  private readonly deliverers = new WeakMap<Account, Deliverer>();
   private ordinal = 0;
 
   constructor(seed: number) {
@@ -27,6 +29,11 @@ export class Sandbox {
     if (this.accounts.has(account.id)) throw new Error(`id: an account ${account.id} exists`);
     const keys = options.keys ?? [{}];
     for (const key of keys) this.addKey(account, key);
+    const deliverer = new Deliverer(account, () => this.clock.now());
+    account.onEvent = (event) => {
+      deliverer.enqueue(event);
+    };
+    this.deliverers.set(account, deliverer);
     this.accounts.set(account.id, account);
     return account;
   }
@@ -62,6 +69,12 @@ export class Sandbox {
     for (const { key } of account.keys) this.byKey.delete(key);
   }
 
+  delivererOf(account: Account): Deliverer {
+    const deliverer = this.deliverers.get(account);
+    if (deliverer === undefined) throw new Error('an account always has its deliverer');
+    return deliverer;
+  }
+
   /** Forgets every account; the process and its clock go on. */
   reset(): void {
     this.accounts.clear();
@@ -73,7 +86,10 @@ export class Sandbox {
   /** Runs what is due in every account, as time alone would. */
   settle(): void {
     const now = this.clock.now();
-    for (const account of this.accounts.values()) account.settle(now);
+    for (const account of this.accounts.values()) {
+      account.settle(now);
+      this.delivererOf(account).flush();
+    }
   }
 }
 

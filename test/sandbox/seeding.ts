@@ -4,7 +4,6 @@ import type { JsonObject } from './json.ts';
 import { eventKey, metricNamed } from './resources/record-event.ts';
 import { messageOf } from './store/generated-campaigns.ts';
 import { API, KLAVIYO } from './store/metrics.ts';
-import type { ProfileAttributes } from './store/profiles.ts';
 import type { CampaignRow, EventRow, ListRow, MetricRow, ProfileRow, SegmentRow } from './store/rows.ts';
 import type { Row, Table } from './store/table.ts';
 

@@ -1,6 +1,6 @@
 import { DAY, SECOND } from '../clock.ts';
 import { eventIdOf, eventIndex, uuidOf } from '../ids.ts';
-import type { JsonObject } from '../json.ts';
+import type { Json, JsonObject } from '../json.ts';
 import { mix } from '../random.ts';
 import type { CampaignRow, EventRow, MetricRow } from './rows.ts';
 import type { Base, Order } from './table.ts';
@@ -104,7 +104,7 @@ export class GeneratedEvents implements Base<EventRow> {
       case 'timestamp':
         return this.time(index);
       case 'metric_id':
-        return this.metricIds[this.kind(index)];
+        return this.metricId(index);
       case 'profile_id':
         return this.shape.profiles.id(this.profileIndex(index));
       case 'id':
@@ -119,25 +119,48 @@ export class GeneratedEvents implements Base<EventRow> {
       id: this.id(index),
       uuid: uuidOf(this.shape.seed, index),
       time: this.time(index),
-      metricId: this.metricIds[this.kind(index)] as string,
+      metricId: this.metricId(index),
       profileId: this.shape.profiles.id(this.profileIndex(index)),
       properties: this.properties(index),
     };
   }
 
+  metricId(index: number): string {
+    return this.metricIds[this.kind(index)] as string;
+  }
+
+  /** One property without building the others, for the statistics. */
+  property(index: number, name: string): Json | undefined {
+    const kind = this.kind(index);
+    switch (name) {
+      case '$message':
+        return kind <= 7 ? this.message(index) : undefined;
+      case '$attributed_message':
+        return kind === 8 ? this.message(index) : undefined;
+      case '$value':
+        return kind === 8 ? this.value(index) : undefined;
+      default:
+        return this.properties(index)[name];
+    }
+  }
+
+  private message(index: number): string | undefined {
+    const campaign = this.campaign(index);
+    if (campaign === null) return undefined;
+    return this.shape.messageDimension === 'message' ? (campaign.messages[0]?.id ?? campaign.id) : campaign.id;
+  }
+
+  private value(index: number): number {
+    return 5 + (mix(this.shape.seed, 9, index) % 20000) / 100;
+  }
+
   private properties(index: number): JsonObject {
     const kind = this.kind(index);
     const campaign = this.campaign(index);
-    const h = mix(this.shape.seed, 9, index);
+    const message = this.message(index);
     const id: JsonObject = { $event_id: `gen-${String(index)}` };
-    const message =
-      campaign === null
-        ? null
-        : this.shape.messageDimension === 'message'
-          ? (campaign.messages[0]?.id ?? campaign.id)
-          : campaign.id;
     if (kind <= 7) {
-      if (campaign === null || message === null) return { ...id, $flow: 'Flow01', 'Message Name': 'Welcome' };
+      if (campaign === null || message === undefined) return { ...id, $flow: 'Flow01', 'Message Name': 'Welcome' };
       return {
         ...id,
         $message: message,
@@ -146,17 +169,17 @@ export class GeneratedEvents implements Base<EventRow> {
         Subject: campaign.name,
       };
     }
-    const value = 5 + (h % 20000) / 100;
+    const value = this.value(index);
     if (kind === 8) {
-      const order = {
+      const order: JsonObject = {
         ...id,
         $value: value,
         $value_currency: this.shape.currency,
         OrderId: `G-${String(index)}`,
         ItemNames: ['Thé'],
       };
-      return message === null ? order : { ...order, $attributed_message: message, $attributed_channel: 'email' };
+      return message === undefined ? order : { ...order, $attributed_message: message, $attributed_channel: 'email' };
     }
-    return { ...id, ProductName: `Produit ${String(h % 40)}`, Price: value };
+    return { ...id, ProductName: `Produit ${String(mix(this.shape.seed, 9, index) % 40)}`, Price: value };
   }
 }

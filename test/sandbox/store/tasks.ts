@@ -22,7 +22,14 @@ export class Tasks {
       due.sort((a, b) => a.due - b.due || a.order - b.order);
       for (const task of due) {
         this.waiting.splice(this.waiting.indexOf(task), 1);
-        task.run();
+        try {
+          task.run();
+        } catch (error) {
+          // A job that fails must not take the program with it; it is said aloud, for it is a fault of the sandbox.
+          process.stderr.write(
+            `sandbox: a job failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+          );
+        }
       }
     }
   }

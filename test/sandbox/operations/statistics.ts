@@ -1,0 +1,30 @@
+import type { Operation } from '../context.ts';
+import { metricAggregate } from '../resources/aggregates.ts';
+import { campaignValues } from '../resources/reports.ts';
+import * as schema from '../schemas/other.ts';
+import { always, FIRST, tier } from './common.ts';
+
+export const STATISTICS_OPERATIONS: readonly Operation[] = [
+  {
+    id: 'queryMetricAggregates',
+    method: 'POST',
+    path: '/api/metric-aggregates',
+    scopes: ['metrics:read'],
+    since: FIRST,
+    tier: tier('S'),
+    query: always({ fields: ['metric-aggregate'] }),
+    body: schema.metricAggregate,
+    handle: metricAggregate,
+  },
+  {
+    id: 'queryCampaignValues',
+    method: 'POST',
+    path: '/api/campaign-values-reports',
+    scopes: ['campaigns:read'],
+    since: '2024-02-15',
+    tier: tier('report'),
+    query: always({ fields: ['campaign-values-report'], extra: ['page_cursor'] }),
+    body: schema.campaignValuesReport,
+    handle: campaignValues,
+  },
+];
