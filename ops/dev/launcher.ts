@@ -11,13 +11,12 @@ import {
   startService,
   waitUntilReady,
 } from './children.ts';
-import { choosePort, startPostgres } from './embedded-postgres.ts';
+import { choosePort, startPostgres, stopPostgres } from './embedded-postgres.ts';
 import { firstServiceKey, isSet, serviceEnvironment, shownServiceKey } from './environment.ts';
 import { LauncherError } from './launcher-error.ts';
 import { identityOf, isAlive, signal as send, until } from './processes.ts';
 import {
   claim,
-  type DevelopmentSecrets,
   developmentSecrets,
   forgetRunning,
   keepSandboxPort,
@@ -42,6 +41,8 @@ export class Launcher {
   readonly #fallen: Promise<ExitCode>;
   #fall: (code: ExitCode) => void = () => undefined;
   #service: RunningChild | undefined;
+  /** What is told to others; undefined when another launcher has the project and this one runs beside it. */
+  #record: { dir: string; running: Running } | undefined;
   /** Raised around a restart, so that the service's end is not taken for a failure. */
   #restarting = false;
   #closing: Promise<void> | undefined;
@@ -86,7 +87,7 @@ export class Launcher {
     signal.throwIfAborted();
     const state = stateDir(this.#project, say);
     const address = addressOf(process.env);
-    const own = await this.#claim(state, address?.url ?? '');
+    await this.#claim(state, address?.url ?? '');
     if (address) await ensureFree(address);
     const secrets = developmentSecrets(state);
     const database = isSet('DATABASE_URL') ? undefined : await this.#startDatabase(state);
@@ -96,7 +97,11 @@ export class Launcher {
     const env = serviceEnvironment(secrets, { databaseUrl: database?.url, klaviyoUrl: sandbox?.url });
     const ready = await this.#startService(env, address);
     if (!ready && !this.#watching) return;
-    if (own) this.#record(state, address, secrets, sandbox);
+    this.#note({
+      ready: true,
+      serviceKey: firstServiceKey(secrets),
+      sandbox: sandbox ? { url: sandbox.url, control: sandbox.control, ...sandbox.demo } : null,
+    });
     if (ready && address) {
       print(
         banner({
@@ -112,24 +117,35 @@ export class Launcher {
     if (this.#watching) this.#watch(env, address);
   }
 
-  /** Takes the project for this launcher; false when it runs beside another, which a database of its own allows. */
-  async #claim(state: string, url: string): Promise<boolean> {
+  /** Takes the project for this launcher, unless another has it and a database of its own allows to run beside it. */
+  async #claim(state: string, url: string): Promise<void> {
     const claimed = await claim(state, url);
     if ('holder' in claimed) {
-      const pid = claimed.holder.launcher.split('@')[0] ?? '';
-      if (isSet('DATABASE_URL')) return false;
+      if (isSet('DATABASE_URL')) return;
+      const { launcher, ready, url: where } = claimed.holder;
+      const pid = launcher.split('@')[0] ?? '';
       throw new LauncherError(
-        `The service is ${claimed.holder.ready ? 'running' : 'being started'} already at ${claimed.holder.url} (process ${pid}): use that one, stop it with Ctrl-C or kill ${pid}, or set DATABASE_URL and PORT to run a second one.`,
+        `The service is ${ready ? 'running' : 'being started'} already at ${where} (process ${pid}): use that one, stop it with Ctrl-C or kill ${pid}, or set DATABASE_URL and PORT to run a second one.`,
       );
     }
+    this.#record = { dir: state, running: claimed.own };
     this.#closers.push(() => forgetRunning(state));
-    await endLeftService(claimed.left);
-    return true;
+    const { left } = claimed;
+    if (left?.database) this.#closers.push(() => stopPostgres(left.database ?? ''));
+    if (left?.service) await endLeftService(left.service);
+  }
+
+  /** Tells others what has come to run. */
+  #note(news: Partial<Running>): void {
+    if (!this.#record) return;
+    Object.assign(this.#record.running, news);
+    writeRunning(this.#record.dir, this.#record.running);
   }
 
   async #startDatabase(state: string): Promise<{ url: string; base: string }> {
     const postgres = await startPostgres({ dataDir: join(state, 'postgres'), database: 'klaviyo', log: say });
     this.#closers.push(() => postgres.stop());
+    this.#note({ database: postgres.base });
     return postgres;
   }
 
@@ -152,6 +168,7 @@ export class Launcher {
     const service = startService(this.#project, entryOf(this.#project), env);
     if (!this.#service) this.#closers.push(() => this.#service?.stop(DRAIN_MS));
     this.#service = service;
+    this.#note({ service: identityOf(service.pid) ?? null });
     void service.ended.then((code) => {
       if (this.#restarting || this.#service !== service) return;
       if (this.#watching && !this.#aborter.signal.aborted)
@@ -161,22 +178,6 @@ export class Launcher {
     // Without an address (PORT is no port) the service says so itself and ends.
     if (!address) return service.ended.then(() => false);
     return waitUntilReady(address.url, service, this.#aborter.signal, say);
-  }
-
-  #record(
-    state: string,
-    address: Address | undefined,
-    secrets: DevelopmentSecrets,
-    sandbox: SandboxAnnouncement | undefined,
-  ): void {
-    writeRunning(state, {
-      launcher: identityOf(process.pid) ?? '',
-      service: (this.#service && identityOf(this.#service.pid)) ?? null,
-      ready: true,
-      url: address?.url ?? '',
-      serviceKey: firstServiceKey(secrets),
-      sandbox: sandbox ? { url: sandbox.url, control: sandbox.control, ...sandbox.demo } : null,
-    });
   }
 
   /** Rebuilds and restarts the service at every change; a change during a rebuild starts another one after it. */
@@ -191,7 +192,8 @@ export class Launcher {
         this.#restarting = true;
         await this.#service?.stop(DRAIN_MS);
         this.#restarting = false;
-        if (await this.#startService(env, address).catch(() => false)) say('The service runs with the change.');
+        if (!(await this.#startService(env, address).catch(() => false))) continue;
+        say('The service runs with the change.');
       }
     };
     const end = watchSources(this.#project, () => {
@@ -221,9 +223,8 @@ export class Launcher {
 }
 
 /** A service whose launcher was killed drains by itself; it is given that time before its port is needed. */
-async function endLeftService(left: Running | null): Promise<void> {
-  const identity = left?.service;
-  if (!identity || !isAlive(identity)) return;
+async function endLeftService(identity: string): Promise<void> {
+  if (!isAlive(identity)) return;
   const pid = Number(identity.split('@')[0]);
   send(pid, 'SIGTERM');
   if (!(await until(() => !isAlive(identity), DRAIN_MS))) send(pid, 'SIGKILL');

@@ -18,6 +18,8 @@ export interface Running {
   url: string;
   /** The secret of a service key of this run; null when none can be told from the environment. */
   serviceKey: string | null;
+  /** Where the embedded database lies that this launcher runs; null before it does, or with `DATABASE_URL`. */
+  database: string | null;
   /** The sandbox's addresses and the demo account's private key; null when another Klaviyo is configured. */
   sandbox: { url: string; control: string; accountId: string; privateKey: string } | null;
 }
@@ -79,21 +81,30 @@ export function lastRunning(dir: string): Running | undefined {
 }
 
 /** Who has the folder already, or what a killed launcher left in it. */
-export type Claim = { holder: Running } | { left: Running | null };
+export type Claim = { holder: Running } | { own: Running; left: Running | null };
 
 /**
  * Takes this folder for this launcher.
  *
- * @returns the one who has it already, else what a killed launcher left or null
+ * @returns the one who has it already, else our record and what a killed launcher left
  */
 export function claim(dir: string, url: string): Promise<Claim> {
   return withLock<Claim>(join(dir, 'start.lock'), () => {
     const holder = readRunning(dir);
     if (holder) return Promise.resolve({ holder });
     const left = lastRunning(dir) ?? null;
-    const launcher = identityOf(process.pid) ?? '';
-    writeRunning(dir, { launcher, service: null, ready: false, url, serviceKey: null, sandbox: null });
-    return Promise.resolve({ left });
+    const own: Running = {
+      launcher: identityOf(process.pid) ?? '',
+      service: null,
+      ready: false,
+      url,
+      serviceKey: null,
+      // Until ours runs, the one that a killed launcher left is ours to end.
+      database: left?.database ?? null,
+      sandbox: null,
+    };
+    writeRunning(dir, own);
+    return Promise.resolve({ own, left });
   });
 }
 
