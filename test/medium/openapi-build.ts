@@ -12,6 +12,8 @@ const START_LIMIT_MS = 60_000;
 
 export interface BuiltService {
   url: string;
+  /** What it has written to stdout so far. */
+  stdout(): string;
   stop(): Promise<void>;
 }
 
@@ -19,7 +21,7 @@ export interface BuiltService {
  * Builds the service as `npm run build` does and starts it. Only `nest build` runs the plugin that turns comments and
  * types of the request and answer classes into schemas, so only a built service has the document that users see.
  */
-export async function startBuilt(databaseUrl: string): Promise<BuiltService> {
+export async function startBuilt(databaseUrl: string, env: Record<string, string> = {}): Promise<BuiltService> {
   await build();
   const port = await freePort();
   const child = spawn(process.execPath, [join(FOLDER, 'dist', 'src', 'main.js')], {
@@ -33,14 +35,17 @@ export async function startBuilt(databaseUrl: string): Promise<BuiltService> {
       SERVICE_API_KEYS: `spec:${'s'.repeat(40)}`,
       ENCRYPTION_KEYS: `t1:${Buffer.alloc(32, 1).toString('base64')}`,
       KLAVIYO_API_BASE_URL: 'http://127.0.0.1:9',
+      ...env,
     },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let said = '';
-  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  let complained = '';
+  let logged = '';
+  child.stderr.on('data', (chunk: Buffer) => (complained += chunk.toString()));
+  child.stdout.on('data', (chunk: Buffer) => (logged += chunk.toString()));
   const url = `http://127.0.0.1:${port}`;
-  await untilLive(url, child, () => said);
-  return { url, stop: () => stop(child) };
+  await untilLive(url, child, () => complained + logged);
+  return { url, stdout: () => logged, stop: () => stop(child) };
 }
 
 async function build(): Promise<void> {

@@ -1,3 +1,7 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { ModulesContainer } from '@nestjs/core';
@@ -60,15 +64,16 @@ describe('Documentation', () => {
 });
 
 describe('Documentation that is switched off', () => {
+  let app: RunningApp;
+  beforeAll(async () => {
+    app = await startApp({ env: { DOCS_ENABLED: 'false' } });
+  });
+  afterAll(() => app.stop());
+
   it.each(['/docs', '/openapi.json', '/docs/errors', '/docs/assets/swagger-ui.css'])('is unknown: %s', async (path) => {
-    const app = await startApp({ env: { DOCS_ENABLED: 'false' } });
-    try {
-      const { body } = await app.http.get(path).expect(404);
-      const unknown = await app.http.get('/nowhere').set(app.asService).expect(404);
-      expect({ ...body, instance: '', requestId: '' }).toEqual({ ...unknown.body, instance: '', requestId: '' });
-    } finally {
-      await app.stop();
-    }
+    const { body } = await app.http.get(path).expect(404);
+    const unknown = await app.http.get('/nowhere').set(app.asService).expect(404);
+    expect({ ...body, instance: '', requestId: '' }).toEqual({ ...unknown.body, instance: '', requestId: '' });
   });
 });
 
@@ -112,7 +117,8 @@ function declaredRoutes(app: RunningApp): string[] {
   return routes.map((route) => route.replace(/\/$/, '')).filter((route) => route.includes(` ${VERSIONED}`));
 }
 
-describe('The document of the built service', () => {
+describe('The built service', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'klaviyo-built-'));
   let database: TestDatabase;
   let built: BuiltService | undefined;
   let document: Described;
@@ -120,7 +126,7 @@ describe('The document of the built service', () => {
 
   beforeAll(async () => {
     database = await createDatabase();
-    built = await startBuilt(database.url);
+    built = await startBuilt(database.url, { LOG_LEVEL: 'trace', LOG_FILE: join(folder, 'service.log') });
     document = (await (await fetch(`${built.url}/openapi.json`)).json()) as Described;
     operations = Object.entries(document.paths).flatMap(([path, item]) =>
       Object.entries(item).map(([method, operation]): [string, Operation] => [
@@ -133,6 +139,7 @@ describe('The document of the built service', () => {
   afterAll(async () => {
     await built?.stop();
     await database.drop();
+    rmSync(folder, { recursive: true, force: true });
   });
 
   /** Names of the properties of a schema, through references and compositions. */
@@ -142,7 +149,7 @@ describe('The document of the built service', () => {
     return [...(schema.allOf ?? []).flatMap(propertiesOf), ...Object.keys(schema.properties ?? {})];
   }
 
-  it('holds every route of the API, each once, and nothing else', async () => {
+  it('describes every route of the API, each once, and nothing else', async () => {
     const app = await startApp();
     try {
       expect(operations.map(([name]) => name).sort()).toEqual(declaredRoutes(app).sort());
@@ -152,7 +159,7 @@ describe('The document of the built service', () => {
     }
   });
 
-  it('has a summary and an id of its own for every operation', () => {
+  it('gives a summary and an id of its own to every operation', () => {
     expect(operations.filter(([, operation]) => !operation.summary?.trim()).map(([name]) => name)).toEqual([]);
     const ids = operations.map(([, operation]) => operation.operationId);
     expect(new Set(ids).size).toBe(ids.length);
@@ -187,12 +194,28 @@ describe('The document of the built service', () => {
     }
   });
 
-  it('has no reference that leads nowhere', () => {
+  it('makes no reference that leads nowhere', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([^"]+)"/g)];
     const dead = references.filter(
       ([, kind, name]) => !Object.hasOwn(document.components[kind as 'schemas' | 'responses'], name ?? ''),
     );
     expect(references.length).toBeGreaterThan(0);
     expect(dead.map(([text]) => text)).toEqual([]);
+  });
+
+  it('logs nothing but JSON lines to stdout, and the same lines to LOG_FILE', async () => {
+    await fetch(`${built?.url}/api/v1/klaviyo/nowhere`, { headers: { 'X-Request-Id': 'built-request-1' } });
+    const file = () => readFileSync(join(folder, 'service.1.log'), 'utf8');
+    const until = Date.now() + 10_000;
+    const stdout = () => built?.stdout() ?? '';
+    const isTold = (text: string) => text.includes('built-request-1') && text.endsWith('\n');
+    while (!(isTold(file()) && isTold(stdout())) && Date.now() < until) await wait(50);
+    const lines = stdout()
+      .split('\n')
+      .filter((line) => line !== '');
+    for (const line of lines) expect(JSON.parse(line)).toMatchObject({ service: 'klaviyo', level: expect.any(String) });
+    const told = lines.filter((line) => line.includes('built-request-1'));
+    expect(told).toHaveLength(1);
+    expect(file().split('\n')).toContain(told[0]);
   });
 });
