@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Bool, Exactly, Nullable, Optional, PrivateKey, PublicKey, QueryBool, Text } from '../common/rules';
 import { ScopedQuery, ScopedRequest, UserQuery } from '../common/scoped.dto';
-import type { Capabilities, Capability } from './capabilities';
+import { AREAS, type Capabilities, type Capability } from './capabilities';
 import type { Connection, ConnectionStatus } from './connection.entity';
 import type { Connected, ConnectWarning } from './connection.service';
 
@@ -112,13 +112,18 @@ export class ConnectionResponse {
       isDefault: connection.isDefault,
       status: connection.status,
       maskedKey: connection.maskedKey,
-      capabilities: connection.capabilities,
+      capabilities: inOrder(connection.capabilities),
       currency: connection.currency,
       timezone: connection.timezone,
       connectedAt: connection.connectedAt,
       lastValidatedAt: connection.lastValidatedAt,
     };
   }
+}
+
+/** PostgreSQL keeps no order in jsonb; people read better with one. */
+function inOrder(capabilities: Capabilities): Capabilities {
+  return Object.fromEntries(AREAS.map((area) => [area, capabilities[area]])) as Capabilities;
 }
 
 export class OneConnectionResponse {
