@@ -128,16 +128,23 @@ describe('Health', () => {
 });
 
 describe('Readiness', () => {
-  it('needs every migration', async () => {
-    const database = await createDatabase({ empty: true });
-    const app = await startApp({ database });
+  it('needs every migration, and says so once the missing one has run', async () => {
+    const app = await startApp();
+    const database = app.app.get(DataSource);
     try {
+      const [last] = await database.query(
+        'DELETE FROM schema_migration WHERE id = (SELECT max(id) FROM schema_migration) RETURNING "timestamp", name',
+      );
       const { status, body } = await readyUntil(app, 503);
       expect(status).toBe(503);
       expect(body.checks).toEqual({ database: 'ok', migrations: 'error', keys: 'ok' });
+      await database.query('INSERT INTO schema_migration ("timestamp", name) VALUES ($1, $2)', [
+        last[0].timestamp,
+        last[0].name,
+      ]);
+      expect((await readyUntil(app, 200)).body).toEqual(READY);
     } finally {
       await app.stop();
-      await database.drop();
     }
   });
 
