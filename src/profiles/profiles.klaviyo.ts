@@ -35,7 +35,7 @@ export class ProfilesKlaviyo {
       access,
       operations.getProfiles,
       { query: { filter: filterOf(field, value), ...WITH_SUBSCRIPTIONS } },
-      { filter: field },
+      { filter: field, data: field },
     );
     const found = resourcesOf(body);
     const exact = found.find(({ attributes }) => attributes[THEIR_NAMES[field]] === value);
@@ -61,7 +61,7 @@ export class ProfilesKlaviyo {
 
   /** @throws AppError LIST_NOT_FOUND naming the list */
   async list(access: KlaviyoAccess, id: string): Promise<KnownList> {
-    const { body } = await this.call(access, operations.getList, { path: { id } });
+    const { body } = await this.call(access, operations.getList, { path: { id } }, { data: 'listId' });
     const list = resourceOf(body);
     const { attributes } = list;
     const process = attributes['opt_in_process'];
@@ -125,7 +125,7 @@ export class ProfilesKlaviyo {
   private async byId(access: KlaviyoAccess, id: string): Promise<Profile | null> {
     try {
       const call = { path: { id }, query: WITH_SUBSCRIPTIONS };
-      const { body } = await this.call(access, operations.getProfile, call);
+      const { body } = await this.call(access, operations.getProfile, call, { data: 'profileId' });
       return readProfile(resourceOf(body));
     } catch (error) {
       if (error instanceof AppError && error.code === 'PROFILE_NOT_FOUND') return null;
