@@ -12,6 +12,7 @@ import {
   throttled,
 } from './errors.ts';
 import type { JsonObject } from './json.ts';
+import { isObject, without } from './json.ts';
 import type { Match } from './operations.ts';
 import type { Bucket, Verdict } from './quota.ts';
 import { TIERS } from './quota.ts';
@@ -159,9 +160,21 @@ function readBody(request: Incoming, operation: Operation, account: Account): un
 
 function rendered(reply: Reply, revision: string, headers: Record<string, string>, parsed: unknown): Outgoing {
   const { document } = reply;
-  const body = document === undefined ? '' : typeof document === 'string' ? document : JSON.stringify(document);
+  const body =
+    document === undefined
+      ? ''
+      : typeof document === 'string'
+        ? document
+        : JSON.stringify(ofItsTime(document, revision));
   const typed = body === '' ? headers : { 'content-type': mediaType(revision), ...headers };
   return { status: reply.status, headers: typed, body, parsed };
+}
+
+/** Included rows got relationships of their own with the newest revision only. */
+function ofItsTime(document: JsonObject, revision: string): JsonObject {
+  const { included } = document;
+  if (revision >= '2026-07-15' || !Array.isArray(included)) return document;
+  return { ...document, included: included.map((row) => (isObject(row) ? without(row, ['relationships']) : row)) };
 }
 
 /** An error document with its headers; a 401 and a 429 carry no quota. */

@@ -88,7 +88,7 @@ const ATTRIBUTES: Record<string, Names> = {
     ['definition', '2025-01-15'],
   ],
   'campaign-send-job': plain('status'),
-  template: plain('name', 'editor_type', 'html', 'text', 'created', 'updated'),
+  template: plain('name', 'editor_type', 'html', 'text', 'created', 'updated', 'amp'),
   image: plain('name', 'image_url', 'format', 'size', 'hidden', 'updated_at'),
   metric: plain('name', 'created', 'updated', 'integration'),
   'metric-aggregate': plain('data', 'dates'),

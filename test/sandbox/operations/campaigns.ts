@@ -2,7 +2,7 @@ import type { Operation } from '../context.ts';
 import type { QuerySpec } from '../query.ts';
 import * as campaigns from '../resources/campaigns.ts';
 import * as schema from '../schemas/other.ts';
-import { always, ANY_EQUALS, dates, EQUALS, texts, tier } from './common.ts';
+import { always, ANY_EQUALS, dates, EQUALS, narrowed, texts, tier } from './common.ts';
 
 const SINCE = '2023-02-22';
 
@@ -77,7 +77,7 @@ export const CAMPAIGN_OPERATIONS: readonly Operation[] = [
     scopes: ['campaigns:write'],
     since: SINCE,
     tier: tier('M'),
-    query: always({ fields: ['campaign-send-job'] }),
+    query: narrowed('campaign-send-job'),
     body: schema.sendJob,
     handle: campaigns.sendCampaign,
   },

@@ -1,4 +1,5 @@
 import type { FilterField, Operator } from '../filter.ts';
+import type { QuerySpec } from '../query.ts';
 import type { Tier } from '../quota.ts';
 
 /** Short forms for the tables of operations. */
@@ -9,6 +10,10 @@ export const always =
   <T>(value: T) =>
   (): T =>
     value;
+/** Writes and questions may narrow their answer with `fields` under the newer revisions only. */
+export function narrowed(...types: string[]): (revision: string) => QuerySpec {
+  return (revision) => (revision >= '2026-01-15' ? { fields: types } : {});
+}
 export const tier = (name: Tier) => (): Tier => name;
 
 export function texts(...operators: Operator[]): FilterField {

@@ -10,7 +10,7 @@ const types = (revision: string) => [
   'event',
   'metric',
   'profile',
-  ...(revision >= '2024-02-15' ? ['attribution'] : []),
+  ...(revision >= '2026-01-15' ? ['attribution'] : []),
 ];
 const EPOCH = { type: 'epoch', operators: ['greater-or-equal', 'greater-than', 'less-or-equal', 'less-than'] } as const;
 

@@ -6,7 +6,7 @@ import { changeMembers, groupProfileIds, groupProfiles } from '../resources/memb
 import * as schema from '../schemas/other.ts';
 import type { GroupRow } from '../store/rows.ts';
 import type { Table } from '../store/table.ts';
-import { always, ANY_EQUALS, dates, EQUALS, FIRST, texts, tier } from './common.ts';
+import { always, ANY_EQUALS, dates, EQUALS, FIRST, narrowed, texts, tier } from './common.ts';
 
 type Kind = 'list' | 'segment';
 
@@ -58,7 +58,7 @@ const membersQuery =
     fields: ['profile'],
     additional: { profile: ['subscriptions', 'predictive_analytics'] },
     page: { fixed: 20, size: { initial: 20, max: 100 } },
-    ...(revision >= '2024-05-15' ? { sort: ['joined_group_at'] } : {}),
+    sort: ['joined_group_at'],
     filter: memberFilter(kind, revision),
   });
 
@@ -67,15 +67,9 @@ const idsQuery =
   (kind: Kind) =>
   (revision: string): QuerySpec => ({
     page: { fixed: 20, size: { initial: 20, max: revision < '2024-10-15' ? 1000 : 100 } },
-    ...(revision >= '2024-05-15' ? { sort: ['joined_group_at'] } : {}),
+    sort: ['joined_group_at'],
     filter: memberFilter(kind, revision),
   });
-
-/** Creating and renaming may narrow their answer since 2024-10-15. */
-const writeQuery =
-  (kind: Kind) =>
-  (revision: string): QuerySpec =>
-    revision >= '2024-10-15' ? { fields: [kind] } : {};
 
 function reads(kind: Kind, table: (account: Account) => Table<GroupRow>): Operation[] {
   const plural = `${kind}s`;
@@ -147,7 +141,7 @@ export const GROUP_OPERATIONS: readonly Operation[] = [
     scopes: ['lists:write'],
     since: FIRST,
     tier: (revision) => (revision >= '2024-07-15' ? 'listCreate' : 'M'),
-    query: writeQuery('list'),
+    query: narrowed('list'),
     body: schema.createList,
     handle: groups.createList,
   },
@@ -158,7 +152,7 @@ export const GROUP_OPERATIONS: readonly Operation[] = [
     scopes: ['lists:write'],
     since: FIRST,
     tier: tier('M'),
-    query: writeQuery('list'),
+    query: narrowed('list'),
     body: schema.updateList,
     handle: groups.updateList,
   },
@@ -202,7 +196,7 @@ export const GROUP_OPERATIONS: readonly Operation[] = [
     scopes: ['segments:write'],
     since: '2024-06-15',
     tier: tier('segmentWrite'),
-    query: writeQuery('segment'),
+    query: narrowed('segment'),
     body: schema.createSegment,
     handle: groups.createSegment,
   },
@@ -213,7 +207,7 @@ export const GROUP_OPERATIONS: readonly Operation[] = [
     scopes: ['segments:write'],
     since: FIRST,
     tier: (revision) => (revision >= '2024-06-15' ? 'segmentWrite' : 'M'),
-    query: writeQuery('segment'),
+    query: narrowed('segment'),
     body: schema.updateSegment,
     handle: groups.updateSegment,
   },

@@ -1,16 +1,14 @@
 import type { Operation } from '../context.ts';
-import type { QuerySpec } from '../query.ts';
 import { subscribeProfiles, suppressionJob, unsubscribeProfiles } from '../resources/consent-jobs.ts';
 import { listJobs, oneJob } from '../resources/job-view.ts';
 import * as jobs from '../resources/profile-jobs.ts';
 import * as schema from '../schemas/profile.ts';
-import { always, ANY_EQUALS, EQUALS, FIRST, tier } from './common.ts';
+import { always, ANY_EQUALS, EQUALS, FIRST, narrowed, tier } from './common.ts';
 
 const CONSENT = ['lists:write', 'profiles:write', 'subscriptions:write'];
 const IMPORT = '2023-12-15';
 const page = { fixed: 20, size: { initial: 20, max: 100 } };
-const importFields = (revision: string): QuerySpec =>
-  revision >= '2024-10-15' ? { fields: ['profile-bulk-import-job'] } : {};
+const importFields = narrowed('profile-bulk-import-job');
 
 function suppressions(kind: 'create' | 'delete'): Operation[] {
   const type = `profile-suppression-bulk-${kind}-job` as const;
@@ -24,7 +22,7 @@ function suppressions(kind: 'create' | 'delete'): Operation[] {
       scopes: kind === 'create' ? ['profiles:write', 'subscriptions:write'] : ['subscriptions:write'],
       since: FIRST,
       tier: tier('L'),
-      query: (revision) => (revision >= '2024-10-15' ? { fields: [type] } : {}),
+      query: narrowed(type),
       body: (revision) => schema.suppressionJob(revision, kind),
       handle: suppressionJob(type),
     },
@@ -58,7 +56,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     scopes: ['profiles:write'],
     since: '2023-09-15',
     tier: tier('M'),
-    query: always({ fields: ['profile'] }),
+    query: narrowed('profile'),
     body: schema.mergeProfiles,
     handle: jobs.mergeProfiles,
   },

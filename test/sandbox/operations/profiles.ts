@@ -3,7 +3,7 @@ import type { QuerySpec } from '../query.ts';
 import { createProfile, getProfile, getProfiles, importProfile, updateProfile } from '../resources/profiles.ts';
 import { groupsOfProfile } from '../resources/groups.ts';
 import * as schema from '../schemas/profile.ts';
-import { always, ANY_EQUALS, dates, EQUALS, FIRST, tier } from './common.ts';
+import { always, ANY_EQUALS, dates, EQUALS, FIRST, narrowed, tier } from './common.ts';
 
 const ADDITIONAL = { profile: ['subscriptions', 'predictive_analytics'] };
 const SUPPRESSION = 'subscriptions.email.marketing.suppression';
@@ -36,7 +36,7 @@ const oneQuery = (revision: string): QuerySpec => ({
     'profile',
     'list',
     'segment',
-    ...(revision >= '2024-10-15' ? ['push-token'] : []),
+    ...(revision >= '2026-01-15' ? ['push-token'] : []),
     ...(revision >= '2026-07-15' ? ['conversation'] : []),
   ],
   additional: ADDITIONAL,
@@ -48,9 +48,11 @@ const oneQuery = (revision: string): QuerySpec => ({
   ],
 });
 
-/** Writes take `fields` and `additional-fields` since 2024-10-15. */
-const writeQuery = (revision: string): QuerySpec =>
-  revision >= '2024-10-15' ? { fields: ['profile'], additional: ADDITIONAL } : {};
+/** Writes take `additional-fields` since 2024-10-15. */
+const writeQuery = (revision: string): QuerySpec => ({
+  ...narrowed('profile')(revision),
+  ...(revision >= '2024-10-15' ? { additional: ADDITIONAL } : {}),
+});
 
 export const PROFILE_OPERATIONS: readonly Operation[] = [
   {

@@ -2,7 +2,7 @@ import type { Operation } from '../context.ts';
 import { metricAggregate } from '../resources/aggregates.ts';
 import { campaignValues } from '../resources/reports.ts';
 import * as schema from '../schemas/other.ts';
-import { always, FIRST, tier } from './common.ts';
+import { FIRST, narrowed, tier } from './common.ts';
 
 export const STATISTICS_OPERATIONS: readonly Operation[] = [
   {
@@ -12,7 +12,7 @@ export const STATISTICS_OPERATIONS: readonly Operation[] = [
     scopes: ['metrics:read'],
     since: FIRST,
     tier: tier('S'),
-    query: always({ fields: ['metric-aggregate'] }),
+    query: narrowed('metric-aggregate'),
     body: schema.metricAggregate,
     handle: metricAggregate,
   },
@@ -23,7 +23,7 @@ export const STATISTICS_OPERATIONS: readonly Operation[] = [
     scopes: ['campaigns:read'],
     since: '2024-02-15',
     tier: tier('report'),
-    query: always({ fields: ['campaign-values-report'], extra: ['page_cursor'] }),
+    query: (revision) => ({ ...narrowed('campaign-values-report')(revision), extra: ['page_cursor'] }),
     body: schema.campaignValuesReport,
     handle: campaignValues,
   },

@@ -1,12 +1,17 @@
 import type { Operation } from '../context.ts';
+import type { QuerySpec } from '../query.ts';
 import * as webhooks from '../resources/webhooks.ts';
 import * as schema from '../schemas/other.ts';
-import { always, tier } from './common.ts';
+import { always, narrowed, tier } from './common.ts';
 
 const common = { since: '2024-07-15', tier: tier('XS'), gated: true } as const;
 const read = { ...common, method: 'GET', scopes: ['webhooks:read'] } as const;
 const write = { ...common, scopes: ['webhooks:write'] } as const;
-const withTopics = always({ fields: ['webhook', 'webhook-topic'], include: ['webhook-topics'] });
+const topics = narrowed('webhook-topic');
+const withTopics = (revision: string): QuerySpec => ({
+  fields: ['webhook', ...(topics(revision).fields ?? [])],
+  include: ['webhook-topics'],
+});
 
 /** All of them need Advanced KDP. */
 export const WEBHOOK_OPERATIONS: readonly Operation[] = [
@@ -16,7 +21,7 @@ export const WEBHOOK_OPERATIONS: readonly Operation[] = [
     id: 'createWebhook',
     method: 'POST',
     path: '/api/webhooks',
-    query: always({ fields: ['webhook'] }),
+    query: narrowed('webhook'),
     body: schema.createWebhook,
     handle: webhooks.createWebhook,
   },
@@ -26,7 +31,7 @@ export const WEBHOOK_OPERATIONS: readonly Operation[] = [
     id: 'updateWebhook',
     method: 'PATCH',
     path: '/api/webhooks/{id}',
-    query: always({ fields: ['webhook'] }),
+    query: narrowed('webhook'),
     body: schema.updateWebhook,
     handle: webhooks.updateWebhook,
   },
@@ -42,14 +47,14 @@ export const WEBHOOK_OPERATIONS: readonly Operation[] = [
     ...read,
     id: 'getWebhookTopics',
     path: '/api/webhook-topics',
-    query: always({ fields: ['webhook-topic'] }),
+    query: topics,
     handle: webhooks.getWebhookTopics,
   },
   {
     ...read,
     id: 'getWebhookTopic',
     path: '/api/webhook-topics/{id}',
-    query: always({ fields: ['webhook-topic'] }),
+    query: topics,
     handle: webhooks.getWebhookTopic,
   },
 ];

@@ -25,7 +25,7 @@ interface ConsentBody {
       historical_import?: boolean | null;
       profiles?: { data: Person[] } | null;
     };
-    relationships?: { list?: { data: { id: string } }; segment?: { data: { id: string } } };
+    relationships?: { list?: { data?: { id: string } }; segment?: { data?: { id: string } } };
   };
 }
 
@@ -37,7 +37,7 @@ function people(context: Context): Person[] {
 
 /** The list that a job names, which must exist. */
 function listOf(context: Context): string | null {
-  const id = (context.body as ConsentBody).data.relationships?.list?.data.id;
+  const id = (context.body as ConsentBody).data.relationships?.list?.data?.id;
   if (id !== undefined && !context.account.lists.has(id)) throw notFound('list', id);
   return id ?? null;
 }
@@ -141,7 +141,7 @@ export function suppressionJob(type: 'profile-suppression-bulk-create-job' | 'pr
     const persons = people(context);
     refuseFaults(persons);
     const listId = listOf(context);
-    const segmentId = (context.body as ConsentBody).data.relationships?.segment?.data.id ?? null;
+    const segmentId = (context.body as ConsentBody).data.relationships?.segment?.data?.id ?? null;
     if (segmentId !== null && !account.segments.has(segmentId)) throw notFound('segment', segmentId);
     const sources = [persons.length > 0, listId !== null, segmentId !== null].filter(Boolean).length;
     if (sources !== 1) throw invalidBody('Exactly one of profiles, list or segment must be provided.', '/data');

@@ -111,15 +111,17 @@ export function getImportProfiles(context: Context): Reply {
 
 export function getImportErrors(context: Context): Reply {
   const { rows, next } = sliceRows(context, requireJob(context, IMPORT).errors);
-  const data = rows.map((error) =>
-    resource(context, 'import-error', error.id, 'import-errors', {
+  const data = rows.map((error): JsonObject => ({
+    type: 'import-error',
+    id: error.id,
+    attributes: {
       code: error.code,
       title: error.title,
       detail: error.detail,
       source: { pointer: error.pointer },
       original_payload: error.payload,
-    }),
-  );
+    },
+  }));
   return { status: 200, document: { data, links: pageLinks(context, next) } };
 }
 

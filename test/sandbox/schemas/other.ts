@@ -15,7 +15,7 @@ import {
   textOrNull,
 } from './dsl.ts';
 import { eventProfile } from './profile.ts';
-import { AGGREGATE_DIMENSIONS, STATISTICS, TIMEFRAMES } from './words.ts';
+import { AGGREGATE_DIMENSIONS, REPORT_GROUPS, STATISTICS, TIMEFRAMES } from './words.ts';
 
 const optIn = orNull(one('double_opt_in', 'single_opt_in'));
 
@@ -75,7 +75,7 @@ export function cancelSend(): Schema {
 const metric = object({
   'data!': object({
     'type!': one('metric'),
-    'attributes!': object({ 'name!': { kind: 'string', max: 127, min: 1 }, service: text }),
+    'attributes!': object({ 'name!': { kind: 'string', max: 127, min: 1 }, service: textOrNull }),
   }),
 });
 
@@ -126,7 +126,7 @@ export function metricAggregate(revision: string): Schema {
       return_fields: orNull(list(text)),
       'filter!': list(text),
       timezone: textOrNull,
-      sort: text,
+      sort: one(...[...dimensions, 'count', 'sum_value', 'unique'].flatMap((name) => [name, `-${name}`])),
     }),
   });
 }
@@ -140,7 +140,7 @@ export function campaignValuesReport(revision: string): Schema {
       'statistics!': list(one(...statistics)),
       'timeframe!': either(object({ 'key!': one(...TIMEFRAMES) }), object({ 'start!': instant, 'end!': instant })),
       'conversion_metric_id!': text,
-      group_by: revision >= '2025-10-15' ? orNull(list(text)) : undefined,
+      group_by: revision >= '2025-10-15' ? orNull(list(one(...REPORT_GROUPS))) : undefined,
       filter: textOrNull,
     }),
   });

@@ -97,11 +97,12 @@ export function bulkImport(revision: string): Schema {
   });
 }
 
-export function mergeProfiles(): Schema {
+export function mergeProfiles(revision: string): Schema {
+  const data = revision < '2024-05-15' ? 'data!' : 'data';
   return document({
     'type!': one('profile-merge'),
     'id!': text,
-    'relationships!': object({ 'profiles!': object({ data: list(linkTo('profile')) }) }),
+    'relationships!': object({ 'profiles!': object({ [data]: list(linkTo('profile')) }) }),
   });
 }
 
@@ -144,8 +145,8 @@ function pushTokens(): Schema {
     'token!': text,
     'platform!': one('android', 'ios'),
     'vendor!': one('apns', 'fcm'),
-    enablement_status: textOrNull,
-    background: textOrNull,
+    enablement_status: orNull(one('AUTHORIZED', 'DENIED', 'NOT_DETERMINED', 'PROVISIONAL', 'UNAUTHORIZED')),
+    background: orNull(one('AVAILABLE', 'DENIED', 'RESTRICTED')),
     device_metadata: free,
   });
 }
@@ -175,7 +176,10 @@ function orNullIf(nullable: boolean, schema: Schema): Schema {
   return nullable ? orNull(schema) : schema;
 }
 
-const oneList = object({ 'data!': linkTo('list') });
+/** A to-one link whose data older revisions demanded. */
+function toOne(type: string, demanded: boolean): Schema {
+  return object({ [demanded ? 'data!' : 'data']: linkTo(type) });
+}
 
 export function subscribeJob(revision: string): Schema {
   const required = revision >= '2025-01-15';
@@ -198,7 +202,9 @@ export function subscribeJob(revision: string): Schema {
       'profiles!': object({ 'data!': list(profile, revision >= '2024-07-15' ? 1000 : 100) }),
       historical_import: revision >= '2024-07-15' ? flagOrNull : undefined,
     }),
-    [listRequired ? 'relationships!' : 'relationships']: object({ [listRequired ? 'list!' : 'list']: oneList }),
+    [listRequired ? 'relationships!' : 'relationships']: object({
+      [listRequired ? 'list!' : 'list']: toOne('list', listRequired),
+    }),
   });
 }
 
@@ -216,7 +222,7 @@ export function unsubscribeJob(revision: string): Schema {
   return document({
     'type!': one('profile-subscription-bulk-delete-job'),
     'attributes!': object({ 'profiles!': object({ 'data!': list(profile, 100) }) }),
-    relationships: object({ list: oneList }),
+    relationships: object({ list: toOne('list', revision < '2023-12-15') }),
   });
 }
 
@@ -231,6 +237,6 @@ export function suppressionJob(revision: string, kind: 'create' | 'delete'): Sch
   return document({
     'type!': one(`profile-suppression-bulk-${kind}-job`),
     'attributes!': object(wide ? { profiles: orNull(profiles) } : { 'profiles!': profiles }),
-    relationships: wide ? object({ list: oneList, segment: object({ 'data!': linkTo('segment') }) }) : undefined,
+    relationships: wide ? object({ list: toOne('list', false), segment: toOne('segment', false) }) : undefined,
   });
 }

@@ -96,3 +96,18 @@ export const TIMEFRAMES = [
   'today',
   'yesterday',
 ] as const;
+
+/** What a report's rows may be told apart by. */
+export const REPORT_GROUPS = [
+  'campaign_id',
+  'campaign_message_id',
+  'campaign_message_name',
+  'group',
+  'group_name',
+  'send_channel',
+  'tag_id',
+  'tag_name',
+  'text_message_format',
+  'variation',
+  'variation_name',
+] as const;
