@@ -10,7 +10,7 @@ import { interpret, type Outcome } from './outcome';
 import type { PreparedRequest } from './prepared-request';
 import { KlaviyoQuota, type QuotaRequest } from './quota';
 import { decide } from './retry';
-import { KlaviyoTransport, type TransportResult } from './transport';
+import { KlaviyoTransport } from './transport';
 import { Waits } from './waits';
 
 const JSON_API = 'application/vnd.api+json';
@@ -67,13 +67,15 @@ export class KlaviyoAttempts {
   private async attempt(request: PreparedRequest, quota: QuotaRequest, attempt: number): Promise<Outcome> {
     const from = this.clock.now();
     const timeoutMs = Math.min(request.timeoutMs, request.deadline - from);
-    const result: TransportResult =
-      timeoutMs <= 0 ? { kind: 'timeout' } : await this.transport.send({ ...this.wire(request), timeoutMs });
+    if (timeoutMs <= 0) return { kind: 'timeout' };
+    const result = await this.transport.send({ ...this.wire(request), timeoutMs });
     const now = this.clock.now();
     const outcome = interpret(result, request.operation.method === 'GET', now);
     if (outcome.kind === 'throttled') this.quota.refused(quota, outcome.retryAfterMs ?? 1000);
     else if (result.kind === 'answer' && result.rateLimit !== undefined) this.quota.learn(quota, result.rateLimit);
-    this.tellHealth(request.access.accountId, outcome);
+    // Cut short by the caller's deadline, an attempt says little of Klaviyo.
+    if (outcome.kind !== 'timeout' || timeoutMs >= request.timeoutMs / 2)
+      this.tellHealth(request.access.accountId, outcome);
     this.record(request, attempt, now - from, outcome, result.kind === 'answer' ? result.requestId : undefined);
     return outcome;
   }
@@ -112,7 +114,9 @@ export class KlaviyoAttempts {
       klaviyoRequestId: requestId,
       ...access.toJSON(),
     };
-    if (outcome.kind === 'success') this.logger.debug(line);
+    // That something is not there, or is there already, is an answer like any other.
+    const ordinary = outcome.kind === 'refused' && (outcome.status === 404 || outcome.status === 409);
+    if (outcome.kind === 'success' || ordinary) this.logger.debug(line);
     else this.logger.warn(line);
   }
 }
