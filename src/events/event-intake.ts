@@ -133,22 +133,23 @@ export class EventIntake {
       throw inCallersWords(verdict.error, plan.profileFields);
     }
     const settlement = settlementOf({ userId, connectionId, id, lease }, 0, verdict);
-    await this.quietly(() => this.system.settle([settlement]), id);
+    const moved = await this.quietly(() => this.system.settle([settlement]), id);
     this.metrics.events.inc({ status: settlement.status });
     if (verdict.kind === 'rejected') throw inCallersWords(verdict.error, plan.profileFields);
-    return outcomeOf(event, plan, createdAt, settlement, this.clock.now());
+    return outcomeOf(event, plan, createdAt, settlement, moved?.[0]?.sentAt ?? new Date(this.clock.now()));
   }
 
   /**
    * An event that is committed stays accepted even if what came of it cannot be written: the row's lease runs out and
    * it is sent again under the same `uniqueId`, of which Klaviyo keeps the first.
    */
-  private async quietly(work: () => Promise<unknown>, eventId: string): Promise<void> {
+  private async quietly<T>(work: () => Promise<T>, eventId: string): Promise<T | undefined> {
     try {
-      await work();
+      return await work();
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'unknown';
       this.logger.warn({ msg: 'the outcome of an event could not be written down', eventId, reason });
+      return undefined;
     }
   }
 
@@ -168,7 +169,13 @@ export class EventIntake {
   }
 }
 
-function outcomeOf(event: NewEvent, plan: EventPlan, createdAt: Date, settlement: Settlement, now: number): EventView {
+function outcomeOf(
+  event: NewEvent,
+  plan: EventPlan,
+  createdAt: Date,
+  settlement: Settlement,
+  settledAt: Date,
+): EventView {
   return {
     id: event.id,
     eventType: event.eventType,
@@ -181,6 +188,6 @@ function outcomeOf(event: NewEvent, plan: EventPlan, createdAt: Date, settlement
     attempts: settlement.attempts,
     lastError: settlement.error,
     createdAt,
-    sentAt: settlement.status === 'sent' ? new Date(now) : null,
+    sentAt: settlement.status === 'sent' ? settledAt : null,
   };
 }

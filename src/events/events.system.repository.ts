@@ -35,6 +35,7 @@ export interface Moved {
   connectionId: string;
   id: string;
   status: EventStatus;
+  sentAt: Date | null;
 }
 
 /**
@@ -117,7 +118,8 @@ export class EventsSystemRepository {
            AS s(user_id, connection_id, id, lease, status, error, pause, counted)
          WHERE e.user_id = s.user_id AND e.connection_id = s.connection_id AND e.id = s.id
            AND e.status = 'queued' AND (e.lease = s.lease OR s.status = 'sent')
-         RETURNING e.user_id::float8 AS "userId", e.connection_id AS "connectionId", e.id, e.status`,
+         RETURNING e.user_id::float8 AS "userId", e.connection_id AS "connectionId", e.id, e.status,
+           e.sent_at AS "sentAt"`,
         [
           sorted.map((item) => item.userId),
           sorted.map((item) => item.connectionId),
