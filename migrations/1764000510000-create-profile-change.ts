@@ -13,7 +13,8 @@ export class CreateProfileChange1764000510000 implements MigrationInterface {
         request_id text,
         sealed_changes text NOT NULL,
         PRIMARY KEY (user_id, connection_id, id),
-        FOREIGN KEY (user_id, connection_id) REFERENCES connection (user_id, id) ON DELETE CASCADE
+        CONSTRAINT profile_change_connection FOREIGN KEY (user_id, connection_id)
+          REFERENCES connection (user_id, id) ON DELETE CASCADE
       );
       CREATE INDEX profile_change_newest ON profile_change (user_id, connection_id, profile_id, at, id);
     `);

@@ -1,4 +1,5 @@
-import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { Connection } from '../connection/connection.entity';
 
 /** What one update changed of a person at Klaviyo. The changes are personal data and kept sealed. */
 @Entity('profile_change')
@@ -26,4 +27,12 @@ export class ProfileChange {
   /** A JWE bound to user, connection and person. */
   @Column({ name: 'sealed_changes', type: 'text' })
   sealedChanges: string;
+
+  /** Rows go with their connection. Never loaded. */
+  @ManyToOne(() => Connection, { onDelete: 'CASCADE' })
+  @JoinColumn([
+    { name: 'user_id', referencedColumnName: 'userId', foreignKeyConstraintName: 'profile_change_connection' },
+    { name: 'connection_id', referencedColumnName: 'id', foreignKeyConstraintName: 'profile_change_connection' },
+  ])
+  connection?: Connection;
 }

@@ -86,7 +86,5 @@ export function send(
 ): Promise<Response> {
   const request = app.http[method](`${API}${path}`).set({ ...app.asService, 'Accept-Language': 'en', ...headers });
   const given = { userId, ...input };
-  return method === 'get' || method === 'delete'
-    ? request.query(given)
-    : request.send(given);
+  return method === 'get' || method === 'delete' ? request.query(given) : request.send(given);
 }
