@@ -9,7 +9,7 @@ import { ENV, type Env } from './config/env';
 import { acceptJsonOnly } from './http/body';
 import { contextHook } from './http/context.hook';
 import { OpenCalls } from './http/open-calls';
-import { securityHook } from './http/security.hooks';
+import { preflightHook, securityHook } from './http/security.hooks';
 
 const ONE_YEAR_SECONDS = 31_536_000;
 
@@ -36,6 +36,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     strictTransportSecurity: env.strict ? { maxAge: ONE_YEAR_SECONDS, includeSubDomains: true } : false,
     referrerPolicy: { policy: 'no-referrer' },
   });
+  server.addHook('onRequest', preflightHook(env));
   await app.register(cors, {
     origin: [...env.allowedOrigins],
     methods: ['GET', 'POST', 'PATCH', 'PUT', 'DELETE'],

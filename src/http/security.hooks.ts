@@ -10,6 +10,16 @@ import type { Env } from '../config/env';
 const PLAIN_HTTP = new Set(['/health/live', '/health/ready', '/metrics']);
 const FORWARDED = /^(forwarded|x-forwarded-.+)$/;
 
+/** Refuses the question that a browser asks before a call, where its origin may not call. It never carries a token. */
+export function preflightHook(env: Env) {
+  const allowed = new Set(env.allowedOrigins);
+  return (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
+    const { origin } = request.headers;
+    const isPreflight = request.method === 'OPTIONS' && origin !== undefined;
+    done(isPreflight && !allowed.has(origin) ? new AppError('ORIGIN_NOT_ALLOWED') : undefined);
+  };
+}
+
 /** After the caller is known: browsers' origins, then https, then whether the address exists in this role. */
 export function securityHook(env: Env) {
   const allowed = new Set(env.allowedOrigins);
