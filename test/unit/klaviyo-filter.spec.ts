@@ -1,5 +1,16 @@
 import fc from 'fast-check';
-import { and, any, contains, equals, greaterOrEqual, greaterThan, lessThan } from '../../src/klaviyo/filter';
+import {
+  and,
+  any,
+  contains,
+  containsAny,
+  equals,
+  greaterOrEqual,
+  greaterThan,
+  lessOrEqual,
+  lessThan,
+  startsWith,
+} from '../../src/klaviyo/filter';
 import { KlaviyoAccess } from '../../src/klaviyo/klaviyo-access';
 import { operations } from '../../src/klaviyo/operations';
 import { prepare } from '../../src/klaviyo/prepared-request';
@@ -48,6 +59,10 @@ describe('filters', () => {
     expect(lessThan('value', 3.5)).toBe('less-than(value,3.5)');
     expect(any('id', ['a', 'b'])).toBe('any(id,["a","b"])');
     expect(contains('name', 'x')).toBe('contains(name,"x")');
+    expect(startsWith('name', 'x')).toBe('starts-with(name,"x")');
+    expect(lessOrEqual('datetime', new Date(0))).toBe('less-or-equal(datetime,1970-01-01T00:00:00.000Z)');
+    expect(greaterOrEqual('value', -1)).toBe('greater-or-equal(value,-1)');
+    expect(containsAny('campaign_id', ['a'])).toBe('contains-any(campaign_id,["a"])');
   });
 
   it('are joined by commas, without those that are not there', () => {
