@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { callOf, type OptionalUserScope } from '../common/call';
 import { routeRules, type RouteRules } from '../common/route-rules';
 
-export type { Caller, OptionalUserScope, UserScope } from '../common/call';
+export type { OptionalUserScope, UserScope } from '../common/call';
 
 /** Opens a route (or a whole controller) to anybody. `test/routes.spec.ts` lists every open route literally. */
 export function Public(rules: Pick<RouteRules, 'anyOrigin'> = {}): ClassDecorator & MethodDecorator {

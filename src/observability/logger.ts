@@ -66,7 +66,9 @@ export class ServiceLogger extends NestPinoLogger {
     super.debug(...toLine(message, rest));
   }
   override log(message: unknown, ...rest: unknown[]): void {
-    super.log(...toLine(message, rest));
+    const [fields, context] = toLine(message, rest);
+    if (context !== undefined && BOOT_CONTEXTS.has(context)) super.debug(fields, context);
+    else super.log(fields, context);
   }
   override warn(message: unknown, ...rest: unknown[]): void {
     super.warn(...toLine(message, rest));
@@ -78,6 +80,9 @@ export class ServiceLogger extends NestPinoLogger {
     super.fatal(...toLine(message, rest));
   }
 }
+
+/** Nest says each module and route at start: worth reading when looking for something, not at every start. */
+const BOOT_CONTEXTS: ReadonlySet<string> = new Set(['InstanceLoader', 'RoutesResolver', 'RouterExplorer']);
 
 /** Nest's loose arguments (message, objects, stack, context last) as one object and the context. */
 function toLine(message: unknown, rest: readonly unknown[]): [Record<string, unknown>, string | undefined] {
