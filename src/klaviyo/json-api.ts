@@ -1,4 +1,4 @@
-/** The documents that Klaviyo speaks. Every attribute may be null or absent, whatever a schema says (FACTS of the API: nulls undeclared before 2024). */
+/** The documents that Klaviyo speaks. Every attribute may be null or absent: older schemas do not say which. */
 
 export interface ResourceId {
   type: string;

@@ -1,3 +1,4 @@
+import { AppError } from '../common/errors';
 import type { KlaviyoAccess } from './klaviyo-access';
 import type { KlaviyoCall } from './klaviyo-call';
 import { notFound } from './klaviyo-error';
@@ -35,8 +36,10 @@ export interface Defaults {
 
 /** Revisions before this one spell their paths with a slash at the end. */
 const WITHOUT_SLASH = '2024-10-15';
+/** Klaviyo's 5 MB, read strictly. */
+const LARGEST_BODY = 5_000_000;
 
-/** @throws AppError …_NOT_FOUND for an id that no resource can have */
+/** @throws AppError …_NOT_FOUND for an id that no resource can have, PAYLOAD_TOO_LARGE for a body that Klaviyo refuses */
 export function prepare(
   access: KlaviyoAccess,
   operation: Operation,
@@ -56,7 +59,7 @@ export function prepare(
     url,
     revision: defaults.revision.sent,
     body: call.body,
-    payload: call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body)),
+    payload: payloadOf(call.body),
     buckets: bucketsOf(operation, url.searchParams, defaults.revision.served),
     priority: call.priority ?? 'interactive',
     repeatable: call.repeatable ?? isRepeatable(operation, call.body),
@@ -70,6 +73,13 @@ export function prepare(
 /** The same call, after a cursor that was judged fit to follow. */
 export function following(request: PreparedRequest, next: URL): PreparedRequest {
   return { ...request, url: next, cursor: true };
+}
+
+function payloadOf(body: unknown): Buffer | undefined {
+  if (body === undefined) return undefined;
+  const payload = Buffer.from(JSON.stringify(body));
+  if (payload.length > LARGEST_BODY) throw new AppError('PAYLOAD_TOO_LARGE', { params: { limit: 'Klaviyo' } });
+  return payload;
 }
 
 function pathOf(operation: Operation, values: Readonly<Record<string, string>>, revision: string): string {

@@ -29,7 +29,7 @@ export type TransportResult =
 
 /** Klaviyo's largest page (1,000 events of 100 KB strings aside) is far below; a flood ends here. */
 const LARGEST_ANSWER = 20 * 1024 * 1024;
-/** Klaviyo takes 5 MB; what is larger is a fault of ours. */
+/** More than what Klaviyo takes (5 MB), which is refused before. */
 const LARGEST_REQUEST = 6 * 1024 * 1024;
 /** All accounts share one host: enough sockets for a busy replica, few enough that a hanging host is felt early. */
 const SOCKETS = 256;

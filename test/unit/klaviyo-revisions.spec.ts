@@ -121,6 +121,13 @@ describe('a prepared request', () => {
     );
   });
 
+  it('is refused where its body is larger than Klaviyo’s 5 MB', () => {
+    const body = { data: { attributes: { properties: { text: 'é'.repeat(2_500_000) } } } };
+    expect(() => prepared(operations.createEvent, { body })).toThrow(
+      expect.objectContaining({ code: 'PAYLOAD_TOO_LARGE', status: 413 }) as Error,
+    );
+  });
+
   it('leaves out undefined query values and encodes the others', () => {
     const { url } = prepared(operations.getProfiles, { query: { sort: undefined, 'page[size]': 5, filter: 'a+b&c' } });
     expect(url.search).toBe('?page%5Bsize%5D=5&filter=a%2Bb%26c');
