@@ -1,3 +1,4 @@
+import { ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
 import type { Fault } from '../common/formats';
 import { Email, JsonObject, Nullable, Num, Optional, Phone, StringArray, Text } from '../common/rules';
 import { LOCATION_FIELDS, TEXT_FIELDS, type LocationField, type TextField } from './profile';
@@ -5,11 +6,12 @@ import { LOCATION_FIELDS, TEXT_FIELDS, type LocationField, type TextField } from
 export type FieldType = 'email' | 'phone' | 'text' | 'number' | 'object' | 'text[]';
 export type FieldName = TextField | `location.${LocationField}` | 'customAttributes' | 'tags';
 
-/** One field that may be written: what it is, the rule that judges it and the sentences that say the rule. */
+/** One field that may be written: what it is, the rule that judges it, and the sentences and schema that say the rule. */
 interface Field {
   type: FieldType;
   rule: PropertyDecorator;
   constraints: readonly Fault[];
+  schema: ApiPropertyOptions;
 }
 
 /** The heaviest profile that Klaviyo takes (since revision 2025-01-15), as JSON. */
@@ -22,6 +24,7 @@ const text = (max: number): Field => ({
   type: 'text',
   rule: Text({ max }),
   constraints: [{ key: 'tooLong', params: { max } }],
+  schema: { type: 'string', minLength: 1, maxLength: max },
 });
 const degrees = (limit: number): Field => ({
   type: 'number',
@@ -30,11 +33,21 @@ const degrees = (limit: number): Field => ({
     { key: 'tooSmall', params: { min: -limit } },
     { key: 'tooLarge', params: { max: limit } },
   ],
+  schema: { type: 'number', minimum: -limit, maximum: limit },
 });
 
-/** Names of tags: not blank, trimmed by whoever takes them in. */
-export const Tags = (): PropertyDecorator =>
+const tagsRule = (): PropertyDecorator =>
   StringArray({ max: MAX_TAGS, itemMax: MAX_TAG, pattern: /\S/, fault: 'empty' });
+const TAGS_SCHEMA: ApiPropertyOptions = {
+  type: 'array',
+  maxItems: MAX_TAGS,
+  items: { type: 'string', minLength: 1, maxLength: MAX_TAG },
+};
+
+/** Names of tags that may be left out: not blank, trimmed by whoever takes them in. */
+export function TagNames(): PropertyDecorator {
+  return together(ApiPropertyOptional(TAGS_SCHEMA), Optional(), tagsRule());
+}
 
 const MAX_KEYS = 400;
 const MAX_DEPTH = 10;
@@ -44,8 +57,18 @@ const MAX_DEPTH = 10;
  * `GET /update-contact` says of it. Klaviyo documents no lengths: these keep out what is surely a mistake.
  */
 const FIELDS: Readonly<Record<FieldName, Field>> = {
-  email: { type: 'email', rule: Email(), constraints: [{ key: 'notEmail' }] },
-  phoneNumber: { type: 'phone', rule: Phone(), constraints: [{ key: 'notPhone' }] },
+  email: {
+    type: 'email',
+    rule: Email(),
+    constraints: [{ key: 'notEmail' }],
+    schema: { type: 'string', format: 'email', maxLength: 254 },
+  },
+  phoneNumber: {
+    type: 'phone',
+    rule: Phone(),
+    constraints: [{ key: 'notPhone' }],
+    schema: { type: 'string', pattern: '^\\+[1-9][0-9]{6,14}$' },
+  },
   externalId: text(255),
   firstName: text(255),
   lastName: text(255),
@@ -71,14 +94,16 @@ const FIELDS: Readonly<Record<FieldName, Field>> = {
       { key: 'tooDeep', params: { max: MAX_DEPTH } },
       { key: 'tooHeavy', params: { max: MAX_PROFILE_TEXT } },
     ],
+    schema: { type: 'object', additionalProperties: true },
   },
   tags: {
     type: 'text[]',
-    rule: Tags(),
+    rule: tagsRule(),
     constraints: [
       { key: 'tooManyItems', params: { max: MAX_TAGS } },
       { key: 'tooLong', params: { max: MAX_TAG } },
     ],
+    schema: TAGS_SCHEMA,
   },
 };
 
@@ -96,12 +121,13 @@ export function writableFields(): { name: FieldName; type: FieldType; constraint
 
 /** A property that is a field of the table and may be left out. */
 export function ProfileField(name: FieldName): PropertyDecorator {
-  return together(Optional(), FIELDS[name].rule);
+  return together(ApiPropertyOptional(FIELDS[name].schema), Optional(), FIELDS[name].rule);
 }
 
 /** As `ProfileField`, and null clears it. */
 export function ClearableField(name: FieldName): PropertyDecorator {
-  return together(Optional(), Nullable(), FIELDS[name].rule);
+  const schema = { ...FIELDS[name].schema, nullable: true } as ApiPropertyOptions;
+  return together(ApiPropertyOptional(schema), Optional(), Nullable(), FIELDS[name].rule);
 }
 
 function together(...decorators: PropertyDecorator[]): PropertyDecorator {

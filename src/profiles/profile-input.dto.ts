@@ -1,8 +1,5 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Nested, Nullable, Optional } from '../common/rules';
 import { ClearableField, ProfileField } from './profile-fields';
-
-const FREE = { type: 'object', additionalProperties: true } as const;
 
 /** Where a person is. What is left out stays as it is. */
 export class LocationRequest {
@@ -80,7 +77,6 @@ export class ProfileRequest {
   location?: LocationRequest;
 
   /** Merged by key with those that are there; a null value removes the key. `tags` is not one of them. */
-  @ApiPropertyOptional(FREE)
   @ProfileField('customAttributes')
   customAttributes?: Record<string, unknown>;
 
@@ -167,7 +163,6 @@ export class ProfileChangeRequest {
   location?: LocationChange | null;
 
   /** Merged by key; a null value removes the key. `tags` is not one of them. */
-  @ApiPropertyOptional(FREE)
   @ProfileField('customAttributes')
   customAttributes?: Record<string, unknown>;
 

@@ -1,6 +1,8 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { EmailSubscription, ListName, Location, Profile, SmsSubscription, Subscriptions } from './profile';
 
+const INSTANT = { type: 'string', format: 'date-time', nullable: true } as const;
+
 export class LocationResponse implements Location {
   address1: string | null;
   address2: string | null;
@@ -25,6 +27,7 @@ export class LocationResponse implements Location {
 class SuppressionResponse {
   /** Klaviyo's word: HARD_BOUNCE, INVALID_EMAIL, SPAM_COMPLAINT, UNSUBSCRIBE, USER_SUPPRESSED. */
   reason: string | null;
+  @ApiProperty(INSTANT)
   at: string | null;
 }
 
@@ -32,6 +35,7 @@ class SmsSubscriptionResponse implements SmsSubscription {
   /** Klaviyo's word: SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED… */
   consent: string | null;
   canReceive: boolean | null;
+  @ApiProperty(INSTANT)
   consentedAt: string | null;
 }
 
@@ -85,7 +89,9 @@ export class ProfileResponse {
   tags: string[];
   @ApiProperty({ type: SubscriptionsResponse, nullable: true, description: 'Null where Klaviyo does not say' })
   subscriptions: SubscriptionsResponse | null;
+  @ApiProperty(INSTANT)
   createdAt: string | null;
+  @ApiProperty(INSTANT)
   updatedAt: string | null;
   /** The lists the person is on, where they were read. */
   @ApiPropertyOptional({ type: [ProfileListResponse] })

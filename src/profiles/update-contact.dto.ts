@@ -1,9 +1,9 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
 import { faultText, type Language } from '../common/messages';
 import { KlaviyoIds, Nested, Optional, StringArray } from '../common/rules';
 import { IdentifierRequest } from './identifier.dto';
 import type { Change, Profile } from './profile';
-import { Tags, writableFields, type FieldName, type FieldType } from './profile-fields';
+import { TagNames, writableFields, type FieldName, type FieldType } from './profile-fields';
 import type { HistoryEntry } from './profile-history';
 import { ProfileChangeRequest } from './profile-input.dto';
 import { MAX_LISTS } from './profile-lists';
@@ -16,13 +16,11 @@ export class UpdateContactRequest extends IdentifierRequest {
   profile?: ProfileChangeRequest;
 
   /** Added where they are missing. */
-  @Optional()
-  @Tags()
+  @TagNames()
   addTags?: string[];
 
   /** Removed where they are there. */
-  @Optional()
-  @Tags()
+  @TagNames()
   removeTags?: string[];
 
   /** Names of custom attributes to remove. */
@@ -41,14 +39,25 @@ export class UpdateContactRequest extends IdentifierRequest {
   removeListIds?: string[];
 }
 
+const ANY_JSON: ApiPropertyOptions = {
+  nullable: true,
+  anyOf: [
+    { type: 'string' },
+    { type: 'number' },
+    { type: 'boolean' },
+    { type: 'array', items: {} },
+    { type: 'object', additionalProperties: true },
+  ],
+};
+
 class ChangeResponse implements Change {
   /** Dotted: `firstName`, `location.city`, `customAttributes.role`, `tags`, `lists`. */
   field: string;
   /** Any JSON; null where there was nothing. */
-  @ApiProperty({ nullable: true, description: 'Any JSON; null where there was nothing' })
+  @ApiProperty(ANY_JSON)
   from: unknown;
   /** Any JSON; null where there is nothing any more. */
-  @ApiProperty({ nullable: true, description: 'Any JSON; null where there is nothing any more' })
+  @ApiProperty(ANY_JSON)
   to: unknown;
 
   static from({ field, from, to }: Change): ChangeResponse {
