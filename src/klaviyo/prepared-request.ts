@@ -78,7 +78,7 @@ export function following(request: PreparedRequest, next: URL): PreparedRequest 
 function payloadOf(body: unknown): Buffer | undefined {
   if (body === undefined) return undefined;
   const payload = Buffer.from(JSON.stringify(body));
-  if (payload.length > LARGEST_BODY) throw new AppError('PAYLOAD_TOO_LARGE', { params: { limit: 'Klaviyo' } });
+  if (payload.length > LARGEST_BODY) throw new AppError('PAYLOAD_TOO_LARGE', { params: { limit: '5 MB' } });
   return payload;
 }
 
