@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { ConsoleLogger, Logger } from '@nestjs/common';
+import { Logger, type LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module';
@@ -13,8 +13,21 @@ import { stopService } from './http/stop';
 import { ServiceLogger } from './observability/logger';
 import { Redactor, secretsOf } from './observability/redaction';
 
-/** Until the service's own log stands: a database that is waited for, nothing else. What stops the start is said once. */
-const STARTING_LOG = new ConsoleLogger({ json: true, logLevels: ['warn'] });
+/**
+ * Until the service's own log stands. Only what the operator waits for (a database that is not up yet) is said: what
+ * stops the start is said once, by `giveUp`, and not by every library on the way.
+ */
+class StartingLog implements LoggerService {
+  warn(msg: unknown, context?: unknown): void {
+    process.stdout.write(`${JSON.stringify({ level: 'warn', time: new Date().toISOString(), context, msg })}\n`);
+  }
+  log(): void {
+    // Nothing to wait for.
+  }
+  error(): void {
+    // Said by giveUp.
+  }
+}
 
 async function start(): Promise<void> {
   const env = environment();
@@ -28,7 +41,7 @@ async function start(): Promise<void> {
 async function serve(env: Env): Promise<void> {
   const app = await NestFactory.create<NestFastifyApplication>(AppModule, createAdapter(env), {
     bodyParser: false,
-    logger: STARTING_LOG,
+    logger: new StartingLog(),
     abortOnError: false,
   });
   app.useLogger(app.get(ServiceLogger));

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isApiPath } from '../common/controller';
 import { AppError } from '../common/errors';
@@ -10,14 +11,22 @@ import type { Env } from '../config/env';
 const PLAIN_HTTP = new Set(['/health/live', '/health/ready', '/metrics']);
 const FORWARDED = /^(forwarded|x-forwarded-.+)$/;
 
-/** Refuses the question that a browser asks before a call, where its origin may not call. It never carries a token. */
+/**
+ * Lets through what a browser of an allowed origin asks before a call (it never carries a token); the CORS plugin
+ * answers that. It would answer any other OPTIONS as well: those are refused like every unknown address.
+ */
 export function preflightHook(env: Env) {
   const allowed = new Set(env.allowedOrigins);
   return (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
-    const { origin } = request.headers;
-    const isPreflight = request.method === 'OPTIONS' && origin !== undefined;
-    done(isPreflight && !allowed.has(origin) ? new AppError('ORIGIN_NOT_ALLOWED') : undefined);
+    done(request.method === 'OPTIONS' ? refusalOf(request.headers) : undefined);
   };
+
+  function refusalOf(headers: IncomingHttpHeaders): AppError | undefined {
+    const { origin, authorization } = headers;
+    if (origin !== undefined && !allowed.has(origin)) return new AppError('ORIGIN_NOT_ALLOWED');
+    if (origin !== undefined && headers['access-control-request-method'] !== undefined) return undefined;
+    return new AppError(authorization === undefined ? 'UNAUTHENTICATED' : 'ROUTE_NOT_FOUND');
+  }
 }
 
 /** After the caller is known: browsers' origins, then https, then whether the address exists in this role. */

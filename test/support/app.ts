@@ -51,6 +51,8 @@ export interface AppOptions {
   /** Modules of the spec's own, e.g. with a controller to try the edge by. */
   imports?: (Type | DynamicModule)[];
   clock?: Clock;
+  /** What is done to the service before its routes exist. */
+  prepare?: (app: NestFastifyApplication) => Promise<void>;
   /** A database of the caller's, kept at the end (e.g. shared by two services); else one of its own. */
   database?: TestDatabase;
 }
@@ -147,5 +149,6 @@ async function create(env: Env, logs: CapturedLogs, options: AppOptions): Promis
   });
   app.useLogger(app.get(ServiceLogger));
   await configure(app);
+  await options.prepare?.(app);
   return app;
 }
