@@ -2,12 +2,13 @@ import {
   Inject,
   Injectable,
   Logger,
-  type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
+  type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
 import { setTimeout as wait } from 'node:timers/promises';
 import { v4 as uuidv4 } from 'uuid';
+import { Drain } from '../common/drain';
 import { ENV, type Env } from '../config/env';
 import { ConnectionService } from '../connection/connection.service';
 import { KlaviyoClient } from '../klaviyo/klaviyo.client';
@@ -27,8 +28,8 @@ const PER_SICK_CONNECTION = 1;
 /** Beyond one attempt's time: waiting for quota, then for writing the outcome down. */
 const QUOTA_WAIT_MS = 2000;
 const LEASE_MARGIN_MS = 15_000;
-/** How long a stopping process waits for what is on its way. */
-const DRAIN_MS = 5000;
+/** From the stop signal on nothing is taken; when the modules close, what is still on its way gets this long. */
+const DRAIN_MS = 1000;
 /** Longer than a process takes to end once it stopped waiting. */
 const GIVEN_BACK_SECONDS = 5;
 const GAUGE_MS = 15_000;
@@ -39,7 +40,7 @@ const MAX_BACKOFF_MS = 30_000;
  * writes the outcomes down in bulk. A process that dies loses nothing: its leases run out.
  */
 @Injectable()
-export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown {
+export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('EventDispatcher');
   /** What is being sent now, by lease and id. */
   private readonly onWay = new Map<string, Address>();
@@ -62,7 +63,9 @@ export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, Be
     private readonly system: EventsSystemRepository,
     private readonly delivery: EventDelivery,
     private readonly metrics: Metrics,
+    drain: Drain,
   ) {
+    drain.onBegin(() => this.stop());
     this.settlements = new Settlements(system, metrics, () => this.wake());
   }
 
@@ -87,15 +90,19 @@ export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, Be
     this.timer = setInterval(() => this.wake(), TICK_MS).unref();
   }
 
-  /** Stops taking events; what is on its way gets a few seconds, the rest is given back. */
-  async beforeApplicationShutdown(): Promise<void> {
-    this.stopping = true;
-    clearInterval(this.timer);
+  /** What is not finished in time is given back, before anything else of the service closes. */
+  async onModuleDestroy(): Promise<void> {
+    this.stop();
     const until = Date.now() + DRAIN_MS;
     while ((this.onWay.size > 0 || this.turning) && Date.now() < until) await wait(25);
     for (const address of this.onWay.values()) this.settlements.add(givenBack(address));
     // Without a database the leases run out by themselves.
     await this.quietly(() => this.settlements.flush());
+  }
+
+  private stop(): void {
+    this.stopping = true;
+    clearInterval(this.timer);
   }
 
   /** Looks for due events now; while it looks already, once more afterwards. */

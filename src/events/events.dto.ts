@@ -156,6 +156,7 @@ export class EventResponse {
 export class TriggerEventResponse {
   event: EventResponse;
   /** Present when the same type, profile and `uniqueId` was accepted before: `event` is that first one. */
+  @ApiPropertyOptional({ type: 'boolean', enum: [true] })
   duplicate?: true;
 
   static from(result: Triggered): TriggerEventResponse {

@@ -46,7 +46,11 @@ export interface Moved {
 export class EventsSystemRepository {
   constructor(private readonly db: Db) {}
 
-  /** Takes the lease of due events, oldest due first within a connection. Never one that somebody else holds. */
+  /**
+   * Takes the lease of due events, oldest due first within a connection. Never one that somebody else holds. Walks from
+   * connection to connection by the index, so that its cost grows with those that have anything waiting, not with
+   * how much waits; what one leaves of its share is taken the next time.
+   */
   async claim(claim: Claim): Promise<ClaimedEvent[]> {
     return this.db.system((manager) =>
       query<ClaimedEvent>(
@@ -59,17 +63,26 @@ export class EventsSystemRepository {
              SELECT e.user_id, e.connection_id FROM sent_event e
              WHERE e.status = 'queued' AND (e.user_id, e.connection_id) > (t.user_id, t.connection_id)
              ORDER BY e.user_id, e.connection_id LIMIT 1) n
-         ), ranked AS (
-           SELECT d.user_id, d.connection_id, d.id, d.next_attempt_at,
-             row_number() OVER (PARTITION BY d.user_id, d.connection_id ORDER BY d.next_attempt_at) AS place
+         ), first AS (
+           SELECT t.user_id, t.connection_id, least(coalesce(r.room, $2), $2) AS room
            FROM tenant t
            JOIN connection c ON c.user_id = t.user_id AND c.id = t.connection_id AND c.status = 'active'
            LEFT JOIN unnest($3::uuid[], $4::int[]) AS r(connection_id, room) ON r.connection_id = t.connection_id
+           WHERE coalesce(r.room, $2) > 0 AND EXISTS (
+             SELECT 1 FROM sent_event e
+             WHERE e.status = 'queued' AND e.user_id = t.user_id AND e.connection_id = t.connection_id
+               AND e.next_attempt_at <= now())
+         ), share AS (
+           SELECT greatest(1, ceil($1::float8 / greatest(1, count(*))))::int AS each FROM first
+         ), ranked AS (
+           SELECT d.user_id, d.connection_id, d.id, d.next_attempt_at,
+             row_number() OVER (PARTITION BY d.user_id, d.connection_id ORDER BY d.next_attempt_at) AS place
+           FROM first f CROSS JOIN share s
            CROSS JOIN LATERAL (
              SELECT e.user_id, e.connection_id, e.id, e.next_attempt_at FROM sent_event e
-             WHERE e.status = 'queued' AND e.user_id = t.user_id AND e.connection_id = t.connection_id
+             WHERE e.status = 'queued' AND e.user_id = f.user_id AND e.connection_id = f.connection_id
                AND e.next_attempt_at <= now()
-             ORDER BY e.next_attempt_at LIMIT coalesce(r.room, $2)) d
+             ORDER BY e.next_attempt_at LIMIT least(f.room, s.each)) d
          ), picked AS (
            SELECT e.user_id, e.connection_id, e.id FROM sent_event e
            JOIN (SELECT * FROM ranked ORDER BY place, next_attempt_at LIMIT $1) r

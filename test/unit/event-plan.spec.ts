@@ -111,7 +111,7 @@ describe('the catalogue', () => {
 
   it('gives examples that are taken as they are and use the recommended properties', () => {
     for (const { name, example, recommendedProperties } of EVENT_TYPES) {
-      const made = plan({ profile: undefined, ...example } as Partial<EventInput>);
+      const made = plan({ profile: undefined, ...example });
       expect(made.eventType).toBe(name);
       expect(recommendedProperties).toEqual(expect.arrayContaining(Object.keys(made.properties)));
     }
