@@ -14,6 +14,7 @@ import type { LimitsMode } from './quota.ts';
 import type { RevisionRules } from './revisions.ts';
 import { oldestLive } from './revisions.ts';
 import type { Sandbox } from './sandbox.ts';
+import { signatureOf } from './signature.ts';
 import type { WebhookRow } from './store/rows.ts';
 import type { Switches } from './switches.ts';
 
@@ -87,6 +88,10 @@ async function dispatch(call: ControlCall): Promise<unknown> {
         sandbox.settle();
       }
       return { ...sandbox.clock.state(), oldestLiveRevision: oldestLive(sandbox.clock.now()) };
+    case 'sign': {
+      const { secret, body, timestamp } = call.body as { secret: string; body: string; timestamp: string };
+      return { signature: signatureOf(secret, Buffer.from(body, 'utf8'), timestamp) };
+    }
     case 'reset':
       sandbox.reset();
       return { ok: true };

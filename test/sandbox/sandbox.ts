@@ -2,7 +2,7 @@ import type { AccountOptions, Key } from './account.ts';
 import { Account } from './account.ts';
 import { Clock } from './clock.ts';
 import { Deliverer } from './deliveries.ts';
-import { mix } from './random.ts';
+import { hashText, mix } from './random.ts';
 import { RequestLog } from './request-log.ts';
 import type { Switches } from './switches.ts';
 
@@ -40,7 +40,7 @@ export class Sandbox {
 
   addKey(account: Account, wanted: Partial<Key>): Key {
     const key: Key = {
-      key: wanted.key ?? privateKey(mix(this.seed, account.seed, account.keys.length)),
+      key: wanted.key ?? privateKey(mix(this.seed, account.seed, hashText(account.id), account.keys.length)),
       scopes: wanted.scopes ?? 'all',
       invalid: wanted.invalid ?? false,
     };

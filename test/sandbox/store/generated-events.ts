@@ -104,8 +104,10 @@ export class GeneratedEvents implements Base<EventRow> {
       case 'timestamp':
         return this.time(index);
       case 'metric_id':
+      case 'metric':
         return this.metricId(index);
       case 'profile_id':
+      case 'profile':
         return this.shape.profiles.id(this.profileIndex(index));
       case 'id':
         return this.id(index);
