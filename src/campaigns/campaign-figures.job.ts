@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
+import { pauseAfter } from '../common/transient';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
 import { JobsService, type JobData } from '../jobs/jobs.service';
@@ -13,8 +14,6 @@ import { windowNamed } from './report-window';
 
 /** Two reports a minute: a slice has one or two, and gives way to other connections. */
 const SLICE_MS = 20_000;
-/** After failures on Klaviyo's side. */
-const PAUSE_SECONDS = 60;
 /** Who waited that long has gone. */
 const GIVE_UP_MS = 24 * 3_600_000;
 
@@ -81,19 +80,5 @@ export class CampaignFiguresJob implements OnModuleInit {
       }
     }
     return null;
-  }
-}
-
-/** Seconds after which the same report is worth another try; null for what will not get better by itself. */
-function pauseAfter(error: AppError): number | null {
-  switch (error.code) {
-    case 'KLAVIYO_RATE_LIMITED':
-      return error.retryAfter ?? 1;
-    case 'KLAVIYO_UNAVAILABLE':
-    case 'KLAVIYO_TIMEOUT':
-    case 'SERVICE_UNAVAILABLE':
-      return PAUSE_SECONDS;
-    default:
-      return null;
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../common/clock';
 import { currentContext } from '../common/request-context';
+import { isTransient } from '../common/transient';
 import { isOutOfTime } from '../common/walk';
 import type { Connection } from '../connection/connection.entity';
 import { JobsService } from '../jobs/jobs.service';
@@ -92,12 +93,17 @@ export class CampaignFiguresService {
         if (outcome === 'impossible') due.length = 0;
       }
     } catch (error) {
-      if (!isOutOfTime(error)) throw error;
-    } finally {
-      if (due.length > 0)
-        await this.runs.request(userId, connectionId, due, new Date(now), (manager) =>
-          this.jobs.enqueue(QUEUES.campaignStats, { userId, connectionId }, { singletonKey: connectionId, manager }),
-        );
+      if (isTransient(error)) await this.leave(access, due, new Date(now));
+      if (isOutOfTime(error)) return;
+      throw error;
     }
+    if (due.length > 0) await this.leave(access, due, new Date(now));
+  }
+
+  private async leave(access: KlaviyoAccess, windows: readonly string[], at: Date): Promise<void> {
+    const { userId, connectionId } = access;
+    await this.runs.request(userId, connectionId, windows, at, (manager) =>
+      this.jobs.enqueue(QUEUES.campaignStats, { userId, connectionId }, { singletonKey: connectionId, manager }),
+    );
   }
 }

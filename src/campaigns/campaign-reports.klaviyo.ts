@@ -109,8 +109,9 @@ export function chooseMetric(
     .sort((a, b) => a.rank - b.rank || a.shop - b.shop);
   const [best] = ranked;
   if (best) return { id: best.id, usable: true };
-  const [any] = metrics;
-  return any ? { id: any.id, usable: false } : null;
+  // Not one of those that the report counts itself, where another is to be had.
+  const other = metrics.find(({ attributes }) => attributes.integration?.key !== 'klaviyo') ?? metrics[0];
+  return other ? { id: other.id, usable: false } : null;
 }
 
 function toRow(result: NonNullable<ReportAttributes['results']>[number], metric: ConversionMetric): ReportRow[] {

@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../common/clock';
-import { AppError } from '../common/errors';
+import { AppError, type ErrorCode } from '../common/errors';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import type { KlaviyoCall } from '../klaviyo/klaviyo.client';
 import { CampaignFiguresRepository } from './campaign-figures.repository';
@@ -13,6 +13,9 @@ import { ReportRunsRepository, type Claim } from './report-runs.repository';
 const LEASE_MS = 70_000;
 /** Klaviyo's cursors of pages are not kept for long. */
 const RESUME_MS = 15 * 60_000;
+/** Klaviyo's no is not asked for again within that time: refused reports count against the 225 of the day. */
+const REFUSED_MS = 10 * 60_000;
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['KLAVIYO_REJECTED', 'KLAVIYO_SCOPE_MISSING']);
 
 /** Asks Klaviyo for the report of a window, once for everybody, and keeps what it says of each campaign. */
 @Injectable()
@@ -47,13 +50,17 @@ export class CampaignReportsService {
       resumeAfter: new Date(now - RESUME_MS),
     });
     if (!claim) return 'fresh';
+    let notBefore: Date | null = null;
     try {
       return (await this.ask(access, timezone, window, claim, call)) ? 'done' : 'impossible';
     } catch (error) {
-      if (error instanceof AppError && error.code === 'KLAVIYO_REJECTED') this.metrics.forget(access);
+      if (error instanceof AppError && REFUSALS.has(error.code)) {
+        notBefore = new Date(this.clock.now() + REFUSED_MS);
+        this.metrics.forget(access);
+      }
       throw error;
     } finally {
-      await this.runs.release(userId, connectionId, window.name);
+      await this.runs.release(userId, connectionId, window.name, notBefore);
     }
   }
 

@@ -84,13 +84,18 @@ export class ReportRunsRepository {
     );
   }
 
-  /** Gives the report back to whoever wants it next. */
-  async release(userId: number, connectionId: string, window: string): Promise<void> {
+  /**
+   * Gives the report back to whoever wants it next.
+   * @param notBefore the time until when nobody should, because Klaviyo refused it; then it begins anew
+   */
+  async release(userId: number, connectionId: string, window: string, notBefore: Date | null): Promise<void> {
     await this.db.forUser(userId, (manager) =>
       query(
         manager,
-        'UPDATE report_run SET leased_until = NULL WHERE user_id = $1 AND connection_id = $2 AND report_window = $3',
-        [userId, connectionId, window],
+        `UPDATE report_run
+         SET leased_until = $4::timestamptz, page_cursor = CASE WHEN $4::timestamptz IS NULL THEN page_cursor END
+         WHERE user_id = $1 AND connection_id = $2 AND report_window = $3`,
+        [userId, connectionId, window, notBefore],
       ),
     );
   }

@@ -62,20 +62,32 @@ function wall(moment: number, timezone: string | null): string {
   return `${year ?? ''}-${month ?? ''}-${day ?? ''}T${hour ?? ''}:${minute ?? ''}:${second ?? ''}+00:00`;
 }
 
+/** Making one takes longer than using it a hundred times; there are some hundred timezones. */
+const clocks = new Map<string | null, Intl.DateTimeFormat>();
+
 function clock(timezone: string | null): Intl.DateTimeFormat {
-  const options: Intl.DateTimeFormatOptions = {
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-  };
+  const known = clocks.get(timezone);
+  if (known) return known;
+  const made = makeClock(timezone);
+  // What is no timezone is not kept: there is no end of those.
+  if (made) clocks.set(timezone, made);
+  return made ?? clock(null);
+}
+
+/** Undefined for a timezone that this runtime does not know: then UTC has to do, a few hours at a window's border. */
+function makeClock(timezone: string | null): Intl.DateTimeFormat | undefined {
   try {
-    return new Intl.DateTimeFormat('en-US', { ...options, timeZone: timezone ?? 'UTC' });
+    return new Intl.DateTimeFormat('en-US', {
+      timeZone: timezone ?? 'UTC',
+      hourCycle: 'h23',
+      year: 'numeric',
+      month: '2-digit',
+      day: '2-digit',
+      hour: '2-digit',
+      minute: '2-digit',
+      second: '2-digit',
+    });
   } catch {
-    // A timezone that this runtime does not know: a few hours at the border of a window are all that is at stake.
-    return new Intl.DateTimeFormat('en-US', { ...options, timeZone: 'UTC' });
+    return undefined;
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
+import { pauseAfter } from '../common/transient';
 import { ConnectionService } from '../connection/connection.service';
 import { JobsService, type JobData } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
@@ -10,7 +11,7 @@ import { MemberCountsService } from './member-counts.service';
 
 /** A slice is short, so that many connections take turns; what is left goes to the end of the queue. */
 const SLICE_MS = 20_000;
-/** After failures on Klaviyo's side. */
+/** Before those that failed are tried again. */
 const PAUSE_SECONDS = 60;
 const FAILURES = 3;
 /** Who waited that long has gone. */
@@ -80,22 +81,17 @@ export class MemberCountsJob implements OnModuleInit {
     error: AppError,
     failed: string[],
   ): Promise<number | null | undefined> {
-    switch (error.code) {
-      case 'KLAVIYO_RATE_LIMITED':
-        return error.retryAfter ?? 1;
-      case 'KLAVIYO_KEY_INVALID':
-        await this.counts.withdraw(access.userId, access.connectionId);
-        return null;
-      case 'KLAVIYO_UNAVAILABLE':
-      case 'KLAVIYO_TIMEOUT':
-      case 'SERVICE_UNAVAILABLE':
-        failed.push(`${wanted.kind}:${wanted.id}`);
-        return failed.length >= FAILURES ? PAUSE_SECONDS : undefined;
-      default:
-        // A missing scope or the like: it will not get better by itself.
-        this.logger.warn({ msg: 'members cannot be counted', kind: wanted.kind, code: error.code, ...access.toJSON() });
-        await this.counts.withdraw(access.userId, access.connectionId, { kind: wanted.kind });
-        return undefined;
+    const { userId, connectionId } = access;
+    const pause = pauseAfter(error);
+    if (error.code === 'KLAVIYO_RATE_LIMITED') return pause;
+    if (pause !== null) {
+      failed.push(`${wanted.kind}:${wanted.id}`);
+      return failed.length >= FAILURES ? pause : undefined;
     }
+    // A missing scope or the like: it will not get better by itself.
+    this.logger.warn({ msg: 'members cannot be counted', kind: wanted.kind, code: error.code, ...access.toJSON() });
+    const keyRefused = error.code === 'KLAVIYO_KEY_INVALID';
+    await this.counts.withdraw(userId, connectionId, keyRefused ? {} : { kind: wanted.kind });
+    return keyRefused ? null : undefined;
   }
 }

@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
 import { currentContext } from '../common/request-context';
+import { isTransient } from '../common/transient';
 import { isOutOfTime } from '../common/walk';
 import { JobsService } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
@@ -96,10 +97,11 @@ export class MemberCountsService {
         if (counted && id !== undefined) known.set(id, counted);
       }
     } catch (error) {
-      if (!isOutOfTime(error)) throw error;
-    } finally {
-      if (due.length > 0) await this.leave(access, kind, due, new Date(now));
+      if (isTransient(error)) await this.leave(access, kind, due, new Date(now));
+      if (isOutOfTime(error)) return;
+      throw error;
     }
+    if (due.length > 0) await this.leave(access, kind, due, new Date(now));
   }
 
   private async leave(access: KlaviyoAccess, kind: GroupKind, ids: readonly string[], at: Date): Promise<void> {
