@@ -43,6 +43,7 @@ export class EventProfileRequest {
 
 export class EventRequest {
   /** A key or name of the catalogue (`GET /trigger-event`, in whatever case), or any other name. */
+  @ApiProperty({ minLength: 1, maxLength: 127 })
   @Text({ max: 127 })
   eventType: string;
 
@@ -62,6 +63,7 @@ export class EventRequest {
   profile?: EventProfileRequest;
 
   /** RFC 3339; now when unsaid. Kept to the second, at most a year ahead. */
+  @ApiPropertyOptional({ format: 'date-time' })
   @Optional()
   @Instant()
   time?: string;
@@ -79,6 +81,7 @@ export class EventRequest {
   currency?: string | null;
 
   /** What a repetition is recognised by, within profile and type; the event's own id when unsaid. */
+  @ApiPropertyOptional({ minLength: 1, maxLength: 255 })
   @Optional()
   @Text({ max: 255 })
   uniqueId?: string;
@@ -99,7 +102,7 @@ export class CatalogueQuery extends ScopedQuery {}
 export class EventQuery extends ScopedQuery {}
 
 export class EventsQuery extends PageQuery {
-  /** Only events in these states, comma-separated. */
+  /** Only events in these states, comma-separated: queued, sent, failed, dead, cancelled. */
   @ApiPropertyOptional({ type: 'string', example: 'queued,failed' })
   @Optional()
   @CommaList(EVENT_STATUSES)
@@ -128,6 +131,7 @@ export class EventResponse {
   value: number | null;
   currency: string | null;
   /** Times it was offered to Klaviyo. */
+  @ApiProperty({ type: 'integer' })
   attempts: number;
   /** The code of the last failure; null once sent. */
   lastError: string | null;
