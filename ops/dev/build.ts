@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, statSync, watch } from 'node:fs';
+import { accessSync, constants, existsSync, type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { LauncherError } from './launcher-error.ts';
 
@@ -49,19 +49,39 @@ export function build(project: string, signal: AbortSignal): Promise<boolean> {
   });
 }
 
-/** Calls back once a burst of changes to the sources has settled. @returns what ends it */
+/**
+ * Calls back once a burst of changes to the sources has settled. Every folder is watched by itself: Node's recursive
+ * watch loses a file that an editor replaces instead of writing into it.
+ *
+ * @returns what ends it
+ */
 export function watchSources(project: string, changed: () => void): () => void {
   let timer: NodeJS.Timeout | undefined;
-  const watchers = ['src', 'migrations'].map((folder) =>
-    watch(join(project, folder), { recursive: true }, (_event, name) => {
-      if (name && !/\.(ts|json)$/.test(name)) return;
-      clearTimeout(timer);
-      timer = setTimeout(changed, SETTLE_MS);
-    }),
-  );
+  const watchers = new Map<string, FSWatcher>();
+  const follow = (folder: string): void => {
+    if (!watchers.has(folder)) {
+      const watcher = watch(folder, (_event, name) => {
+        follow(folder);
+        if (name !== null && !/^[^.].*\.(ts|json)$/.test(name)) return;
+        clearTimeout(timer);
+        timer = setTimeout(changed, SETTLE_MS);
+      });
+      const drop = (): void => {
+        watcher.close();
+        watchers.delete(folder);
+      };
+      watcher.on('error', drop);
+      watchers.set(folder, watcher);
+    }
+    if (!existsSync(folder)) return;
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (entry.isDirectory()) follow(join(folder, entry.name));
+    }
+  };
+  for (const folder of ['src', 'migrations']) follow(join(project, folder));
   return () => {
     clearTimeout(timer);
-    for (const watcher of watchers) watcher.close();
+    for (const watcher of watchers.values()) watcher.close();
   };
 }
 

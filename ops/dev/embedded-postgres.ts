@@ -141,6 +141,7 @@ async function start(
       `${files.memory}, which holds the password of the database in ${files.data}, is missing or damaged: put it back, or remove ${files.base} to start with an empty database.`,
     );
   }
+  if (options.port !== undefined && (await choosePort(options.port)) !== options.port) throw portTaken(options.port);
   let failure = '';
   for (let attempt = 1; attempt <= PORT_TRIES; attempt++) {
     const port = options.port ?? (await choosePort(attempt === 1 ? memory.port : 0));
@@ -151,7 +152,7 @@ async function start(
     failure = outcome;
     if (/could not bind|Address already in use/.test(failure)) {
       if (options.port === undefined) continue;
-      throw new LauncherError(`Port ${port} is taken: free it, or let another be chosen.`);
+      throw portTaken(port);
     }
     if (!/pre-existing shared memory block|lock file/.test(failure)) break;
     // Processes that we cannot see (another container on the same folder), or that are just ending.
@@ -161,6 +162,10 @@ async function start(
   throw new LauncherError(
     `PostgreSQL does not start in ${files.data} (${failure}): see ${files.log}, or set DATABASE_URL to a PostgreSQL of your own.`,
   );
+}
+
+function portTaken(port: number): LauncherError {
+  return new LauncherError(`Port ${port} is taken by another program: free it, or let another be chosen.`);
 }
 
 /** One try: the process id of a server that answers, or the reason that it gave. */

@@ -188,7 +188,10 @@ export class Launcher {
     const work = async (): Promise<void> => {
       while (pending && !signal.aborted) {
         pending = false;
-        if (!(await build(this.#project, signal))) continue;
+        if (!(await build(this.#project, signal))) {
+          if (!this.#closing) say('The build failed: the service stays as it was, waiting for a change.');
+          continue;
+        }
         this.#restarting = true;
         await this.#service?.stop(DRAIN_MS);
         this.#restarting = false;

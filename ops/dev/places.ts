@@ -1,5 +1,17 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { chmodSync, chownSync, lstatSync, mkdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { codeOf, LauncherError } from './launcher-error.ts';
@@ -9,6 +21,11 @@ export interface SystemUser {
   uid: number;
   gid: number;
 }
+
+const PREFIX = 'crealia-klaviyo-';
+/** Names, inside a stand-in, the path that it stands in for; written at every use. */
+const OWNER = 'stands-in-for';
+const FORGOTTEN_MS = 14 * 24 * 3_600_000;
 
 /** `nobody` on Linux: it exists wherever glibc does, and starting a program as it changes nothing on the system. */
 const NOBODY: SystemUser = { uid: 65534, gid: 65534 };
@@ -93,12 +110,16 @@ export function canHandOver(dir: string, user: SystemUser | undefined): boolean 
  */
 export function standIn(path: string, user: SystemUser | undefined): string {
   const uid = process.getuid?.() ?? 0;
-  const name = `crealia-klaviyo-${createHash('sha256').update(resolve(path)).digest('hex').slice(0, 12)}-${String(uid)}`;
+  const name = `${PREFIX}${createHash('sha256').update(resolve(path)).digest('hex').slice(0, 12)}-${String(uid)}`;
   for (const base of process.platform === 'linux' ? ['/var/tmp', tmpdir()] : [tmpdir()]) {
     const dir = join(base, name);
     if (!canReach(base, user) || !makeWritable(dir)) continue;
     const found = lstatSync(dir);
-    if (found.isDirectory() && found.uid === uid && !(found.mode & 0o022)) return dir;
+    if (found.isDirectory() && found.uid === uid && !(found.mode & 0o022)) {
+      sweep(base, name.slice(name.lastIndexOf('-')));
+      writeFileSync(join(dir, OWNER), resolve(path), { mode: 0o600 });
+      return dir;
+    }
     throw new LauncherError(
       `${dir} belongs to somebody else or may be changed by others: remove it, or set DATABASE_URL to a PostgreSQL of your own.`,
     );
@@ -106,4 +127,25 @@ export function standIn(path: string, user: SystemUser | undefined): string {
   throw new LauncherError(
     `Neither ${path} nor ${tmpdir()} can be written: free one of them, or set DATABASE_URL to a PostgreSQL of your own.`,
   );
+}
+
+/**
+ * Removes our stand-ins whose project is gone: at once those that hold only copied programs, those with data when they
+ * have not been used for two weeks (the project may lie on a disk that is not there today).
+ */
+function sweep(base: string, suffix: string): void {
+  for (const name of readdirSync(base)) {
+    if (!name.startsWith(PREFIX) || !name.endsWith(suffix)) continue;
+    const dir = join(base, name);
+    try {
+      const stood = statSync(join(dir, OWNER), { throwIfNoEntry: false });
+      if (!stood || existsSync(readFileSync(join(dir, OWNER), 'utf8'))) continue;
+      const holdsData = readdirSync(dir).some((entry) => entry !== OWNER && !entry.startsWith('native'));
+      if (holdsData && Date.now() - stood.mtimeMs < FORGOTTEN_MS) continue;
+      if (existsSync(join(dir, 'postgres', 'data', 'postmaster.pid'))) continue;
+      rmSync(dir, { recursive: true, force: true });
+    } catch {
+      // Somebody else is at it, or it is not ours: nothing is lost by leaving it.
+    }
+  }
 }

@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { entryOf } from './build.ts';
 import { isConvenient, loadEnvFile } from './environment.ts';
-import { Launcher } from './launcher.ts';
-import { LauncherError } from './launcher-error.ts';
+import type { Launcher } from './launcher.ts';
+import { codeOf, LauncherError } from './launcher-error.ts';
 import { commandOf, identityOf, isAlive, parentOf } from './processes.ts';
 
 /** `npm start` and, with `--watch`, `npm run dev`. */
@@ -18,10 +18,21 @@ const PARENT_POLL_MS = 1_000;
 async function main(): Promise<number> {
   if (isConvenient()) loadEnvFile(project);
   if (!isConvenient()) return runBare();
-  const launcher = new Launcher(project, { watch: process.argv.includes('--watch') });
+  const launcher = await makeLauncher();
   stopOnSignals(launcher);
   stopWithNpm(launcher);
   return launcher.run();
+}
+
+/** Loaded only when it is needed: it brings packages, which are there after `npm ci` only. */
+async function makeLauncher(): Promise<Launcher> {
+  try {
+    const loaded = await import('./launcher.ts');
+    return new loaded.Launcher(project, { watch: process.argv.includes('--watch') });
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new LauncherError('The packages are not installed: run npm ci first.');
+  }
 }
 
 /** Staging and production: the built service in this very process's place, with the environment as it is. */

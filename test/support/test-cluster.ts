@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { startPostgres, stopPostgres } from '../../ops/dev/embedded-postgres.ts';
 import { identityOf, isAlive, signal } from '../../ops/dev/processes.ts';
 
@@ -23,7 +23,9 @@ export async function prepareCluster(): Promise<void> {
   const dir = join(tmpdir(), `${PREFIX}${String(process.pid)}-${randomUUID().slice(0, 8)}`);
   mkdirSync(dir);
   chmodSync(dir, 0o711); // PostgreSQL runs as another user when we are root.
-  writeFileSync(join(dir, 'owner'), identityOf(process.pid) ?? '');
+  // Renamed into place: another run must never read an empty name and take this one for abandoned.
+  writeFileSync(join(dir, 'owner.draft'), identityOf(process.pid) ?? '');
+  renameSync(join(dir, 'owner.draft'), join(dir, 'owner'));
   process.env[DIR] = dir;
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(name, () => {
@@ -58,7 +60,7 @@ export async function removeCluster(): Promise<void> {
 async function remove(dir: string): Promise<void> {
   const base = baseOf(dir);
   await stopPostgres(base);
-  for (const path of [base, dir]) rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+  for (const path of foldersOf(base, dir)) rmSync(path, { recursive: true, force: true, maxRetries: 3 });
 }
 
 /** Where the cluster lies: elsewhere than in the run's folder when PostgreSQL's user cannot enter that one. */
@@ -68,6 +70,11 @@ function baseOf(dir: string): string {
   } catch {
     return join(dir, 'postgres');
   }
+}
+
+/** All that a run has on disk: its folder, and the one that stands in for it, in which only this cluster lies. */
+function foldersOf(base: string, dir: string): string[] {
+  return base.startsWith(dir) ? [dir] : [dirname(base), dir];
 }
 
 async function sweep(): Promise<void> {
@@ -100,7 +107,7 @@ function removeAtOnce(dir: string): void {
   } catch {
     // It was never started.
   }
-  for (const path of [base, dir]) {
+  for (const path of foldersOf(base, dir)) {
     try {
       rmSync(path, { recursive: true, force: true, maxRetries: 3 });
     } catch {
