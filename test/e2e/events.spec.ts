@@ -351,6 +351,19 @@ describe('events', () => {
       expect(JSON.stringify(row)).not.toContain('ada@example');
     });
 
+    it.each(['truncated', 'hang-body'])(
+      '(%s, a half answer) is accepted and at Klaviyo once at most',
+      async (preset) => {
+        await sandbox.fault(account.id, { match: { operation: 'createEvent' }, preset });
+        const answer = await trigger(order());
+        expect(answer.status).toBe(202);
+        expect(['sent', 'queued']).toContain(answer.body.event.status);
+        expect(await stored()).toMatchObject([{ status: answer.body.event.status, attempts: 1, lease: null }]);
+        expect(await received()).toHaveLength(1);
+        expect((await eventsAtKlaviyo()).length).toBeLessThanOrEqual(1);
+      },
+    );
+
     it('waits as long as Klaviyo said', async () => {
       await sandbox.fault(account.id, { match: { operation: 'createEvent' }, preset: '429', retryAfter: 40 });
       await trigger(order());
