@@ -101,6 +101,30 @@ describe('profiles', () => {
     });
   });
 
+  it('shows a row the same in a page, in a list and alone, under each living revision', async () => {
+    await open({ profiles: 6, lists: [{ name: 'Tous', members: 6 }] });
+    const list = (await klaviyo.get('/api/lists')).json.data[0].id as string;
+    for (const revision of ['2025-01-15', '2026-07-15']) {
+      const caller = new Caller(sandbox, account.key, revision);
+      const [row] = (await caller.get('/api/profiles?additional-fields[profile]=subscriptions')).json.data;
+      const alone = await caller.get(`/api/profiles/${row.id}?additional-fields[profile]=subscriptions`);
+      expect(alone.json.data).toEqual(row);
+      const members = (await caller.get(`/api/lists/${list}/profiles?additional-fields[profile]=subscriptions`)).json
+        .data;
+      const { joined_group_at: joined, ...attributes } = members.find(({ id }: Document) => id === row.id).attributes;
+      expect(attributes).toEqual(row.attributes);
+      expect(joined).toMatch(/^\d{4}-\d\d-\d\dT/);
+    }
+  });
+
+  it('refuses a phone number alone where SMS is not set up', async () => {
+    await open({ switches: { smsSetUp: false } });
+    const alone = await klaviyo.send('POST', '/api/profiles', profileBody({ phone_number: '+33612345678' }));
+    expect([alone.status, alone.json.errors[0].source.pointer]).toEqual([400, '/data/attributes/phone_number']);
+    const beside = profileBody({ phone_number: '+33612345678', email: 'a@example.com' });
+    expect((await klaviyo.send('POST', '/api/profiles', beside)).status).toBe(201);
+  });
+
   it('gives generated rows as a function of the seed, and the whole of them by pages that do not overlap', async () => {
     await open({ profiles: 1234, seed: 42, asOf: '2026-11-01' });
     const { rows, pages } = await klaviyo.all('/api/profiles?page[size]=100&sort=-updated');

@@ -219,6 +219,8 @@ describe('faults', () => {
     const text = await cut.text();
     expect(cut.status).toBe(200);
     expect(() => JSON.parse(text)).toThrow();
+    await sandbox.fault(account.id, { preset: 'cut' });
+    await expect(call('/api/lists')).rejects.toThrow();
     await sandbox.fault(account.id, { preset: 'html-200' });
     expect((await call('/api/lists')).headers.get('content-type')).toContain('text/html');
     await sandbox.fault(account.id, { preset: 'hang-body' });

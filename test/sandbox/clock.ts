@@ -38,17 +38,32 @@ export class Clock {
   }
 }
 
-const cache = new Map<number, string>();
+const dayTexts = new Map<number, string>();
+const timeTexts: string[] = [];
+
+function dayText(day: number): string {
+  let text = dayTexts.get(day);
+  if (text === undefined) {
+    text = new Date(day * 86_400_000).toISOString().slice(0, 11);
+    dayTexts.set(day, text);
+  }
+  return text;
+}
+
+function timeText(second: number): string {
+  const known = timeTexts[second];
+  if (known !== undefined) return known;
+  const two = (n: number) => String(n).padStart(2, '0');
+  const text = `${two(Math.floor(second / 3600))}:${two(Math.floor(second / 60) % 60)}:${two(second % 60)}+00:00`;
+  timeTexts[second] = text;
+  return text;
+}
 
 /** Klaviyo's rendering of an instant: whole seconds with an explicit offset, `2026-09-04T13:38:55+00:00`. */
 export function stamp(ms: number): string {
   const second = Math.floor(ms / 1000);
-  const known = cache.get(second);
-  if (known !== undefined) return known;
-  const text = new Date(second * 1000).toISOString().replace('.000Z', '+00:00');
-  if (cache.size > 50_000) cache.clear();
-  cache.set(second, text);
-  return text;
+  const day = Math.floor(second / 86_400);
+  return dayText(day) + timeText(second - day * 86_400);
 }
 
 /** The same, for attributes that may be unset. */

@@ -104,6 +104,11 @@ export function pageLinks(context: Context, next: string | null, bogusPrev = fal
   };
 }
 
+/** A page whose rows are rendered already. */
+export function pageText(context: Context, rows: readonly string[], next: string | null): string {
+  return `{"data":[${rows.join(',')}],"links":${JSON.stringify(pageLinks(context, next))}}`;
+}
+
 /** A single-resource document; the document's own link came with the newest revision. */
 export function single(context: Context, data: JsonObject, included?: JsonObject[]): JsonObject {
   return {

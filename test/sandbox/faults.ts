@@ -9,6 +9,7 @@ export type FaultKind =
   | { kind: 'reset' }
   | { kind: 'hang'; where: 'headers' | 'body' }
   | { kind: 'truncate' }
+  | { kind: 'cut' }
   | { kind: 'drip'; bytesPerSecond: number }
   | { kind: 'html200' }
   | { kind: 'delay'; ms: number }
@@ -22,6 +23,7 @@ const KINDS = [
   'reset',
   'hang',
   'truncate',
+  'cut',
   'drip',
   'html200',
   'delay',

@@ -61,6 +61,7 @@ const PRESETS: Record<string, (retryAfter: string) => FaultKind> = {
   'hang-headers': () => ({ kind: 'hang', where: 'headers' }),
   'hang-body': () => ({ kind: 'hang', where: 'body' }),
   truncated: () => ({ kind: 'truncate' }),
+  cut: () => ({ kind: 'cut' }),
 };
 
 export const HTML_PAGE = CHALLENGE;

@@ -20,6 +20,8 @@ export interface Switches {
   bogusPrev: boolean;
   /** A retried webhook delivery is stamped and signed anew. */
   restampRetries: boolean;
+  /** Whether SMS is set up: without it a phone number alone identifies nobody. */
+  smsSetUp: boolean;
   /** Longest list that `any()` takes. */
   anyLimit: number;
   /** Deliver real events to webhooks by themselves. */
@@ -39,6 +41,7 @@ export const DEFAULT_SWITCHES: Switches = {
   mergeStatus: 201,
   bogusPrev: true,
   restampRetries: false,
+  smsSetUp: true,
   anyLimit: 1000,
   autoDeliver: false,
   retryScaleMs: 10,

@@ -22,6 +22,11 @@ export async function send(response: ServerResponse, outgoing: Outgoing, fault: 
       response.writeHead(outgoing.status, { ...headers, 'content-length': String(Math.floor(body.length / 2)) });
       response.end(body.subarray(0, Math.floor(body.length / 2)));
       return;
+    case 'cut':
+      // The line drops in the middle of the document.
+      response.writeHead(outgoing.status, headers);
+      response.write(body.subarray(0, Math.floor(body.length / 2)), () => response.socket?.destroy());
+      return;
     case 'drip':
       response.writeHead(outgoing.status, headers);
       for (let at = 0; at < body.length && !response.destroyed;) {

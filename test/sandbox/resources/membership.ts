@@ -1,13 +1,13 @@
 import type { Account } from '../account.ts';
 import { encodeCursor, decodeCursor } from '../cursor.ts';
 import type { Context, Reply } from '../context.ts';
-import { pageLinks } from '../context.ts';
+import { pageLinks, pageText } from '../context.ts';
 import { notFound } from '../errors.ts';
 import { satisfies } from '../filter.ts';
 import { listPage } from '../paging.ts';
 import type { GroupRow, MemberRow, ProfileRow } from '../store/rows.ts';
 import type { Table } from '../store/table.ts';
-import { profileResource } from './profile-view.ts';
+import { profileText } from './profile-view.ts';
 
 /** The groups that a profile is in, by name of creation. */
 export function groupsOf<R extends GroupRow>(account: Account, groups: Table<R>, profileId: string): R[] {
@@ -52,9 +52,9 @@ export function groupProfiles(groups: (account: Account) => Table<GroupRow>, nou
     const { rows, next } = memberPage(context);
     const data = rows.flatMap((place) => {
       const profile = context.account.profiles.get(place.id);
-      return profile === undefined ? [] : [profileResource(context, profile, place.joined)];
+      return profile === undefined ? [] : [profileText(context, profile, place.joined)];
     });
-    return { status: 200, document: { data, links: pageLinks(context, next) } };
+    return { status: 200, document: pageText(context, data, next) };
   };
 }
 

@@ -88,6 +88,25 @@ export function profileAttributes(
   };
 }
 
+/**
+ * The text of a profile resource, the same as `profileResource` gives: the parts that every row repeats are written
+ * out, for pages of a hundred rows are what a synchronisation asks for all day.
+ */
+export function profileText(context: Context, row: ProfileRow, joined?: number): string {
+  if (context.query.fields.has('profile')) return JSON.stringify(profileResource(context, row, joined));
+  const attributes = profileAttributes(row, context.revision, context.query.additional.get('profile'));
+  if (joined !== undefined) attributes.joined_group_at = stamp(joined);
+  const at = `${context.origin}/api/profiles/${row.id}/`;
+  const names = context.revision >= '2024-10-15' ? ['lists', 'segments', 'push-tokens'] : ['lists', 'segments'];
+  const relationships = names
+    .map((name) => `"${name}":{"links":{"self":"${at}relationships/${name}/","related":"${at}${name}/"}}`)
+    .join(',');
+  return (
+    `{"type":"profile","id":"${row.id}","attributes":${JSON.stringify(attributes)},` +
+    `"relationships":{${relationships}},"links":{"self":"${at}"}}`
+  );
+}
+
 /** Resources that a profile's relationships name, when asked for with `include`. */
 export interface ProfileLinks {
   lists?: readonly string[];

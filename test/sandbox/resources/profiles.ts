@@ -1,5 +1,5 @@
 import type { Context, Reply } from '../context.ts';
-import { pageLinks, single } from '../context.ts';
+import { pageLinks, pageText, single } from '../context.ts';
 import { invalidBody, invalidItems, notFound } from '../errors.ts';
 import { satisfies } from '../filter.ts';
 import type { JsonObject } from '../json.ts';
@@ -10,7 +10,7 @@ import type { ProfileRow } from '../store/rows.ts';
 import { checkProfileSize, identifierFaults, requireIdentifier } from './check-profile.ts';
 import { listResource, segmentResource } from './group-view.ts';
 import type { ProfileLinks } from './profile-view.ts';
-import { profileResource } from './profile-view.ts';
+import { profileResource, profileText } from './profile-view.ts';
 import { groupsOf } from './membership.ts';
 
 export interface ProfileData {
@@ -47,9 +47,18 @@ export function getProfiles(context: Context): Reply {
   const all =
     named ?? (byConsent || (context.query.sort !== null && !known(context.query.sort.field)) ? byScan(context) : null);
   const { rows, next } = all === null ? listPage(context, table, { order: 'id' }) : sliceRows(context, all);
+  const included = context.query.include.size > 0 ? [] : undefined;
+  if (included !== undefined) {
+    const data = rows.map((row) => profileResource(context, row));
+    return { status: 200, document: { data, included, links: pageLinks(context, next) } };
+  }
   return {
     status: 200,
-    document: { data: rows.map((row) => profileResource(context, row)), links: pageLinks(context, next) },
+    document: pageText(
+      context,
+      rows.map((row) => profileText(context, row)),
+      next,
+    ),
   };
 }
 
@@ -90,6 +99,7 @@ export function createProfile(context: Context): Reply {
   const { data } = context.body as { data: ProfileData };
   check(context, data);
   requireIdentifier(data.attributes, null, '/data/attributes');
+  checkSms(context, data);
   const row = context.account.profiles.create(data.attributes, context.now);
   return { status: 201, document: single(context, profileResource(context, row)) };
 }
@@ -108,6 +118,7 @@ export function importProfile(context: Context): Reply {
   const { data } = context.body as { data: ProfileData };
   check(context, data);
   requireIdentifier(data.attributes, data.id, '/data/attributes');
+  checkSms(context, data);
   if (typeof data.id === 'string') requireProfile(context, data.id);
   const { profiles } = context.account;
   const { row, created } = profiles.upsert(
@@ -123,6 +134,17 @@ function check(context: Context, data: ProfileData): void {
   const faults = identifierFaults(data.attributes, '/data/attributes');
   if (faults.length > 0) throw invalidItems(faults);
   checkProfileSize(data, context.revision, '/data');
+}
+
+/** Where SMS is not set up, a phone number is no identifier of its own. */
+function checkSms(context: Context, { id, attributes }: ProfileData): void {
+  const { email, external_id: external, phone_number: phone } = attributes;
+  const phoneAlone = typeof phone === 'string' && [id, email, external].every((value) => typeof value !== 'string');
+  if (phoneAlone && !context.account.switches.smsSetUp)
+    throw invalidBody(
+      'A phone number alone cannot identify a profile before SMS is set up.',
+      '/data/attributes/phone_number',
+    );
 }
 
 export function requireProfile(context: Context, id: string): ProfileRow {
