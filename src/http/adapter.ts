@@ -45,7 +45,8 @@ function trustedProxies(setting: Env['trustProxy']): boolean | string[] | ((addr
 
 /** What Node could not read as HTTP: no request exists, so the answer is written by hand. */
 function refuseClient(this: unknown, error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+  // After an answer nobody waits for a second one: it would be taken for the answer to the next request.
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable || socket.bytesWritten > 0) {
     socket.destroy();
     return;
   }

@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { en } from '../../src/common/messages.en';
@@ -342,6 +343,11 @@ describe('the edge', () => {
       'referrer-policy': 'no-referrer',
     });
     expect(headers).not.toHaveProperty('strict-transport-security');
+  });
+
+  it('gives slow clients ten seconds for the head and thirty for the whole', () => {
+    const server = app.app.getHttpServer();
+    expect([server.headersTimeout, server.requestTimeout]).toEqual([10_000, 30_000]);
   });
 
   it.each<[string, string, number, string]>([
