@@ -14,6 +14,8 @@ import { windowNamed } from './report-window';
 
 /** Two reports a minute: a slice has one or two, and gives way to other connections. */
 const SLICE_MS = 20_000;
+/** Connections served at once: one whose Klaviyo hangs must not hold up the others. */
+const WORKERS = 4;
 /** Who waited that long has gone. */
 const GIVE_UP_MS = 24 * 3_600_000;
 
@@ -32,7 +34,7 @@ export class CampaignFiguresJob implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.jobs.handle(QUEUES.campaignStats, (data) => this.run(data));
+    this.jobs.handle(QUEUES.campaignStats, (data) => this.run(data), WORKERS);
   }
 
   /** @param data `userId`, `connectionId` */

@@ -11,6 +11,8 @@ import { MemberCountsService } from './member-counts.service';
 
 /** A slice is short, so that many connections take turns; what is left goes to the end of the queue. */
 const SLICE_MS = 20_000;
+/** Connections served at once: one whose Klaviyo hangs must not hold up the others. */
+const WORKERS = 4;
 /** Before those that failed are tried again. */
 const PAUSE_SECONDS = 60;
 const FAILURES = 3;
@@ -31,7 +33,7 @@ export class MemberCountsJob implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.jobs.handle(QUEUES.memberCounts, (data) => this.run(data));
+    this.jobs.handle(QUEUES.memberCounts, (data) => this.run(data), WORKERS);
   }
 
   /** @param data `userId`, `connectionId` */

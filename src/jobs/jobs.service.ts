@@ -33,15 +33,18 @@ const SLICE_MS = 60_000;
 @Injectable()
 export class JobsService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('Jobs');
-  private readonly handlers = new Map<QueueName, Handler>();
+  private readonly handlers = new Map<QueueName, { handler: Handler; workers: number }>();
   private readonly crons: { queue: QueueName; cron: string; data: JobData }[] = [];
   private boss: PgBoss | undefined;
 
   constructor(@Inject(ENV) private readonly env: Env) {}
 
-  /** Names who works a queue off. Called by features while Nest builds them. */
-  handle(queue: QueueName, handler: Handler): void {
-    this.handlers.set(queue, handler);
+  /**
+   * Names who works a queue off. Called by features while Nest builds them.
+   * @param workers jobs at once in this process: more than one where a job mostly waits for somebody else
+   */
+  handle(queue: QueueName, handler: Handler, workers = 1): void {
+    this.handlers.set(queue, { handler, workers });
   }
 
   /** Enqueues by the clock (cron, UTC), once for all replicas. */
@@ -82,13 +85,15 @@ export class JobsService implements OnApplicationBootstrap, BeforeApplicationShu
     await boss.start();
     this.boss = boss;
     if (!works) return;
-    for (const [queue, handler] of this.handlers)
-      await boss.work<JobData>(queue, { pollingIntervalSeconds: POLL_SECONDS, batchSize: 1 }, async (jobs) => {
+    for (const [queue, { handler, workers }] of this.handlers) {
+      const options = { pollingIntervalSeconds: POLL_SECONDS, batchSize: 1, localConcurrency: workers };
+      await boss.work<JobData>(queue, options, async (jobs) => {
         for (const job of jobs)
           await runInContext({ requestId: job.id, language: 'fr', deadline: Date.now() + SLICE_MS }, () =>
             handler(job.data),
           );
       });
+    }
     for (const { queue, cron, data } of this.crons) await boss.schedule(queue, cron, data, { tz: 'UTC' });
   }
 

@@ -299,8 +299,23 @@ describe('member counts of lists', () => {
       const { status, body } = await reader.get('/get-lists', { includeStats: true });
       expect(status).toBe(200);
       expect(body.lists).toEqual([expect.objectContaining({ name: 'A', memberCount: null, memberCountAt: null })]);
+      await stage.sandbox.clearFaults(reader.account.id);
     },
   );
+
+  it('are no longer waited for once Klaviyo refused the key', async () => {
+    const lists = [1, 2, 3, 4, 5, 6].map((members) => ({ name: String(members), members }));
+    const reader = await stage.connect(4, { lists, profiles: 10 });
+    await reader.get('/get-lists', { includeStats: true });
+    const waiting = () => stage.sql('SELECT 1 FROM member_count WHERE user_id = 4 AND requested_at IS NOT NULL');
+    expect((await waiting()).length).toBeGreaterThan(0);
+    const plan = { match: { operation: 'getList' }, preset: '401', times: 'forever' as const };
+    await stage.sandbox.fault(reader.account.id, plan);
+    await until(waiting, (rows) => rows.length === 0);
+    await reader.quiet();
+    expect((await reader.get('/get-lists')).body.code).toBe('KLAVIYO_KEY_INVALID');
+    expect(await reader.requests()).toEqual([]);
+  });
 
   it('go with the connection', async () => {
     const reader = await stage.connect(3, { lists: [{ name: 'A', members: 1 }], profiles: 5 });
