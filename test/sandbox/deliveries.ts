@@ -4,7 +4,7 @@ import { HOUR } from './clock.ts';
 import type { Json } from './json.ts';
 import { deliveredEvent, deliveryBody } from './payload.ts';
 import { recordEvent } from './resources/record-event.ts';
-import { headerDate, signatureOf } from './signature.ts';
+import { headerDate, signatureOf, spacedJson } from './signature.ts';
 import { topicOf } from './store/metrics.ts';
 import type { EventRow, WebhookRow } from './store/rows.ts';
 
@@ -149,7 +149,7 @@ export class Deliverer {
     const at = this.now() + (wanted.metaOffsetSeconds ?? 0) * 1000;
     if (wanted.redeliver === true && known !== undefined) {
       const { data } = JSON.parse(known.body.toString('utf8')) as { data: Json[] };
-      return this.sign(webhook, data, at, wanted);
+      return this.sign(webhook, data.map(spacedJson), at, wanted);
     }
     const events = wanted.events ?? 1;
     const rows =
@@ -159,14 +159,14 @@ export class Deliverer {
     return this.sign(webhook, rows, at, wanted);
   }
 
-  private given(event: string | { [key: string]: Json }): Json {
-    if (typeof event !== 'string') return event;
+  private given(event: string | { [key: string]: Json }): string {
+    if (typeof event !== 'string') return spacedJson(event);
     const row = this.account.events.get(event);
     if (row === undefined) throw new Error(`events: no event ${event}`);
     return deliveredEvent(this.account, row);
   }
 
-  private sign(webhook: WebhookRow, events: readonly Json[], at: number, wanted: DeliveryRequest): Delivery {
+  private sign(webhook: WebhookRow, events: readonly string[], at: number, wanted: DeliveryRequest): Delivery {
     const body = deliveryBody(this.account, webhook.id, events, at);
     const timestamp = headerDate(at, wanted.headerClockOffsetHours ?? 5);
     return {

@@ -55,11 +55,18 @@ export function generatedMetrics(seed: number, created: number): MetricRow[] {
   ];
 }
 
+const topics = new Map<string, string>();
+
 /** Webhook topic of a metric, `event:klaviyo.opened_email`. */
 export function topicOf(metric: MetricRow): string {
+  const name = `${metric.integration.key}|${metric.name}`;
+  const known = topics.get(name);
+  if (known !== undefined) return known;
   const slug = metric.name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')
     .replace(/^_|_$/g, '');
-  return `event:${metric.integration.key}.${slug}`;
+  const topic = `event:${metric.integration.key}.${slug}`;
+  topics.set(name, topic);
+  return topic;
 }
