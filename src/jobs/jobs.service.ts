@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { PgBoss } from 'pg-boss';
 import type { EntityManager } from 'typeorm';
+import { Drain } from '../common/drain';
 import { runInContext } from '../common/request-context';
 import { ENV, type Env } from '../config/env';
 import type { QueueName } from './queues';
@@ -37,7 +38,14 @@ export class JobsService implements OnApplicationBootstrap, BeforeApplicationShu
   private readonly crons: { queue: QueueName; cron: string; data: JobData }[] = [];
   private boss: PgBoss | undefined;
 
-  constructor(@Inject(ENV) private readonly env: Env) {}
+  private stopped: Promise<void> | undefined;
+
+  constructor(
+    @Inject(ENV) private readonly env: Env,
+    drain: Drain,
+  ) {
+    drain.onBegin(() => void this.stop());
+  }
 
   /**
    * Names who works a queue off. Called by features while Nest builds them.
@@ -97,9 +105,14 @@ export class JobsService implements OnApplicationBootstrap, BeforeApplicationShu
     for (const { queue, cron, data } of this.crons) await boss.schedule(queue, cron, data, { tz: 'UTC' });
   }
 
-  /** Jobs under way get a few seconds; what is not done by then goes back to its queue. */
   async beforeApplicationShutdown(): Promise<void> {
-    await this.boss?.stop({ graceful: true, timeout: STOP_TIMEOUT_MS });
+    await this.stop();
+  }
+
+  /** From the stop signal on nothing is fetched; what is not done in a few seconds goes back to its queue. */
+  private stop(): Promise<void> {
+    this.stopped ??= this.boss?.stop({ graceful: true, timeout: STOP_TIMEOUT_MS }) ?? Promise.resolve();
+    return this.stopped;
   }
 
   private engine(): PgBoss {
