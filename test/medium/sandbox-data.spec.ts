@@ -8,7 +8,7 @@ let account: SandboxAccount;
 let klaviyo: Caller;
 
 async function open(options: SandboxAccountOptions = {}): Promise<void> {
-  account = await sandbox.createAccount({ limits: 'off', ...options });
+  account = await sandbox.createAccount({ limits: 'off', seed: 7, ...options });
   klaviyo = new Caller(sandbox, account.key);
 }
 

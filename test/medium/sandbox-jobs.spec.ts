@@ -8,7 +8,7 @@ let account: SandboxAccount;
 let klaviyo: Caller;
 
 async function open(options: SandboxAccountOptions = {}): Promise<void> {
-  account = await sandbox.createAccount({ limits: 'off', ...options });
+  account = await sandbox.createAccount({ limits: 'off', seed: 7, ...options });
   klaviyo = new Caller(sandbox, account.key);
 }
 
@@ -128,7 +128,7 @@ describe('consent jobs', () => {
   });
 
   it('suppresses by a job that can be watched, and lifts what was suppressed by hand only', async () => {
-    await open({ profiles: 40 });
+    await open({ profiles: 100 });
     const { rows } = await klaviyo.all('/api/profiles?page[size]=100&additional-fields[profile]=subscriptions');
     const bounced = rows.find(
       (row) => row.attributes.subscriptions.email.marketing.suppression[0]?.reason === 'HARD_BOUNCE',

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { request } from 'node:http';
 import type { Sandbox, SandboxAccount } from '../support/sandbox';
 import { startSandbox } from '../support/sandbox';
@@ -23,6 +24,34 @@ beforeEach(async () => {
   await sandbox.reset();
   await sandbox.clock({ offsetMs: 0, frozen: false });
   account = await sandbox.createAccount({ lists: 12, profiles: 5 });
+});
+
+describe('the program', () => {
+  it('says one line when it listens, and ends when its parent is gone', async () => {
+    const child = spawn(process.execPath, ['test/sandbox/main.ts', '--with-parent', '--demo'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
+    await new Promise<void>((done) => child.stdout.once('data', () => done()));
+    const ready = JSON.parse(said) as { ready: boolean; url: string; demo: { privateKey: string } };
+    expect(ready).toMatchObject({
+      ready: true,
+      demo: { privateKey: expect.stringMatching(/^pk_demo_[A-Za-z0-9]{26}$/) },
+    });
+    const headers = { authorization: `Klaviyo-API-Key ${ready.demo.privateKey}`, revision: '2026-07-15' };
+    const lists = (await (await fetch(`${ready.url}/api/lists`, { headers })).json()) as Document;
+    expect([lists.data.length, typeof lists.links.next]).toEqual([10, 'string']);
+    const gone = new Promise<number | null>((done) => child.once('exit', (code) => done(code)));
+    child.stdin.destroy();
+    expect(await gone).toBe(0);
+    expect(said.trim().split('\n')).toHaveLength(1);
+  });
+
+  it('refuses to listen beyond loopback', async () => {
+    const child = spawn(process.execPath, ['test/sandbox/main.ts', '--host', '0.0.0.0'], { stdio: 'ignore' });
+    expect(await new Promise<number | null>((done) => child.once('exit', (code) => done(code)))).toBe(1);
+  });
 });
 
 describe('who calls', () => {

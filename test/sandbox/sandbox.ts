@@ -28,7 +28,12 @@ export class Sandbox {
     const account = new Account(seeded, this.ordinal, this.clock.now(), options.switches);
     if (this.accounts.has(account.id)) throw new Error(`id: an account ${account.id} exists`);
     const keys = options.keys ?? [{}];
-    for (const key of keys) this.addKey(account, key);
+    try {
+      for (const key of keys) this.addKey(account, key);
+    } catch (error) {
+      for (const { key } of account.keys) this.byKey.delete(key);
+      throw error;
+    }
     const deliverer = new Deliverer(account, () => this.clock.now());
     account.onEvent = (event) => {
       deliverer.enqueue(event);
@@ -75,12 +80,11 @@ export class Sandbox {
     return deliverer;
   }
 
-  /** Forgets every account; the process and its clock go on. */
+  /** Forgets every account (ids and keys of new ones are new all the same); the process and its clock go on. */
   reset(): void {
     this.accounts.clear();
     this.byKey.clear();
     this.strangers.clear();
-    this.ordinal = 0;
   }
 
   /** Runs what is due in every account, as time alone would. */

@@ -17,7 +17,6 @@ export const text: Schema = { kind: 'string' };
 export const textOrNull: Schema = { kind: 'string', nullable: true };
 export const instantOrNull: Schema = { kind: 'string', format: 'date-time', nullable: true };
 export const numberOrNull: Schema = { kind: 'number', nullable: true };
-export const flag: Schema = { kind: 'boolean' };
 export const flagOrNull: Schema = { kind: 'boolean', nullable: true };
 /** Any object, unchecked inside. */
 export const free: Schema = { kind: 'free' };
