@@ -1,7 +1,8 @@
 import { Get, Param, Query } from '@nestjs/common';
-import { ApiOperation } from '@nestjs/swagger';
+import { ApiOperation, ApiQuery } from '@nestjs/swagger';
 import { Scope, type UserScope } from '../auth/user-scope';
 import { ApiController } from '../common/controller';
+import { CAMPAIGN_STATUSES } from './campaign-status';
 import { CampaignsQuery, CampaignsResponse, OneCampaignQuery, OneCampaignResponse } from './campaigns.dto';
 import { CampaignsService } from './campaigns.service';
 
@@ -12,6 +13,7 @@ export class CampaignsController {
 
   @Get('get-campaigns')
   @ApiOperation({ summary: 'The campaigns of the account, newest first, with figures where asked for' })
+  @ApiQuery({ name: 'status', required: false, enum: CAMPAIGN_STATUSES, isArray: true, style: 'form', explode: false })
   async index(@Scope() scope: UserScope, @Query() query: CampaignsQuery): Promise<CampaignsResponse> {
     return CampaignsResponse.from(await this.campaigns.page(scope, query));
   }

@@ -9,7 +9,7 @@ import { CHANNELS, type Channel } from './channels';
 const CHANNEL_CHOICE = [...CHANNELS, 'all'];
 
 export class CampaignsQuery extends ReadQuery {
-  @ApiPropertyOptional({ type: 'string', description: `Comma-separated: ${CAMPAIGN_STATUSES.join(', ')}` })
+  /** Comma-separated. */
   @Optional()
   @CommaList(CAMPAIGN_STATUSES)
   status?: CampaignStatus[];
