@@ -130,14 +130,19 @@ export class ConnectionService implements OnModuleInit {
     });
   }
 
-  /** Changes label, default, or the key (which must belong to the same Klaviyo account). */
+  /**
+   * Changes label, default, or the key (which must belong to the same Klaviyo account). A `connectionId` in the body
+   * is resolved like everywhere, and must be the one of the path.
+   */
   async update(
     scope: UserScope,
     connectionId: string,
-    change: { label?: string | null; isDefault?: true; privateApiKey?: string },
+    change: { connectionId?: string; label?: string | null; isDefault?: true; privateApiKey?: string },
   ): Promise<Connection> {
     const { userId } = scope;
+    const named = change.connectionId === undefined ? undefined : await this.resolve(scope, change.connectionId);
     const before = await this.resolve(scope, connectionId);
+    if (named && named.id !== before.id) throw invalid('connectionId', 'notOneOf', { values: before.id });
     const { privateApiKey } = change;
     const examined = privateApiKey === undefined ? undefined : await this.examine(userId, privateApiKey);
     if (examined && examined.account.accountId !== before.accountId) throw invalid('privateApiKey', 'otherAccount');

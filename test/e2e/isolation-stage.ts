@@ -1,0 +1,197 @@
+import { Client } from 'pg';
+import { startApp, type RunningApp } from '../support/app';
+import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
+import { API, RouteWalk } from '../support/walk';
+
+/** Somebody who has connected an account, and the names of what is theirs. */
+export interface Person {
+  userId: number;
+  account: SandboxAccount;
+  connectionId: string;
+  token: string;
+}
+
+/** Everything that a caller can name. */
+export interface Names {
+  connectionId: string;
+  eventId: string;
+  profileId: string;
+  email: string;
+  externalId: string;
+  listId: string;
+  segmentId: string;
+  campaignId: string;
+  cursors: Record<'events' | 'lists' | 'segments' | 'campaigns', string>;
+}
+
+export interface Attempt {
+  /** `METHOD /template`. */
+  route: string;
+  /** With the ids in place. */
+  path: string;
+  query?: Record<string, string>;
+  body?: Record<string, unknown>;
+  headers?: Record<string, string>;
+}
+
+export interface Answered {
+  status: number;
+  headers: Headers;
+  body: Record<string, unknown>;
+}
+
+/** Bob, whose things are wanted; Alice with an account of her own; Carol, connected to Bob's account like him. */
+export interface IsolationStage {
+  app: RunningApp;
+  sandbox: Sandbox;
+  walk: RouteWalk;
+  bob: Person;
+  alice: Person;
+  carol: Person;
+  /** Bob's. */
+  theirs: Names;
+  call(who: Person, attempt: Attempt, as?: 'service' | 'user'): Promise<Answered>;
+  /** Everything of Bob's that may not change: his rows here, his rows at Klaviyo. */
+  picture(): Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+const ACCOUNT = { limits: 'huge', profiles: 40, lists: 25, segments: 25, campaigns: 25 } as const;
+
+export async function openIsolationStage(): Promise<IsolationStage> {
+  const sandbox = await startSandbox();
+  const walk = new RouteWalk();
+  const app = await startApp({ klaviyoUrl: sandbox.url, prepare: walk.prepare });
+  const database = new Client({ connectionString: app.database.url });
+  await database.connect();
+  const [ofBob, ofAlice] = [
+    await sandbox.createAccount({ ...ACCOUNT, seed: 11 }),
+    await sandbox.createAccount({ ...ACCOUNT, seed: 22 }),
+  ];
+  const person = async (userId: number, account: SandboxAccount): Promise<Person> => {
+    const made = { userId, account, connectionId: '', token: await app.tokenFor(userId) };
+    const { body } = await must(app, made, {
+      route: 'POST /connect',
+      path: '/connect',
+      body: { privateApiKey: account.key },
+    });
+    return { ...made, connectionId: (body['connection'] as { id: string }).id };
+  };
+  const bob = await person(2002, ofBob);
+  const alice = await person(1001, ofAlice);
+  const carol = await person(3003, ofBob);
+  const theirs = await namesOf(app, sandbox, bob);
+  return {
+    app,
+    sandbox,
+    walk,
+    bob,
+    alice,
+    carol,
+    theirs,
+    call: (who, attempt, as = 'service') => send(app, who, attempt, as),
+    picture: async () => ({
+      rows: await rowsOf(database, bob.userId),
+      digest: await sandbox.control('GET', `/accounts/${ofBob.id}/digest`),
+    }),
+    stop: async () => {
+      await database.end();
+      await app.stop();
+      await sandbox.stop();
+    },
+  };
+}
+
+/** What Bob has after some use of the service: each name is proven to work for him by the spec. */
+async function namesOf(app: RunningApp, sandbox: Sandbox, bob: Person): Promise<Names> {
+  const email = 'bobs.customer@example.com';
+  const externalId = 'bobs-customer';
+  const { lists } = await sandbox.control<{ lists: { id: string }[] }>('GET', `/accounts/${bob.account.id}/lists`);
+  const listId = lists[0]?.id ?? '';
+  const subscribed = await must(app, bob, {
+    route: 'POST /subscribe',
+    path: '/subscribe',
+    body: { profile: { email, externalId }, listId },
+  });
+  await must(app, bob, {
+    route: 'PATCH /update-contact',
+    path: '/update-contact',
+    body: { email, profile: { firstName: 'Original' } },
+  });
+  const event = (name: string) => ({
+    route: 'POST /trigger-event',
+    path: '/trigger-event',
+    body: { event: { eventType: name, eventData: { email } } },
+  });
+  const first = await must(app, bob, event('First'));
+  await must(app, bob, event('Second'));
+  const page = async (path: string, noun: string) => {
+    const { body } = await must(app, bob, { route: `GET ${path}`, path, query: { limit: '1' } });
+    const { nextCursor } = body['pagination'] as { nextCursor: string };
+    return { cursor: nextCursor, id: (body[noun] as { id: string }[])[0]?.id ?? '' };
+  };
+  const events = await page('/events', 'events');
+  const listPage = await page('/get-lists', 'lists');
+  const segmentPage = await page('/get-segments', 'segments');
+  const campaignPage = await page('/get-campaigns', 'campaigns');
+  return {
+    connectionId: bob.connectionId,
+    eventId: (first.body['event'] as { id: string }).id,
+    profileId: (subscribed.body['profile'] as { id: string }).id,
+    email,
+    externalId,
+    listId,
+    segmentId: segmentPage.id,
+    campaignId: campaignPage.id,
+    cursors: {
+      events: events.cursor,
+      lists: listPage.cursor,
+      segments: segmentPage.cursor,
+      campaigns: campaignPage.cursor,
+    },
+  };
+}
+
+async function must(app: RunningApp, who: Person, attempt: Attempt): Promise<Answered> {
+  const answer = await send(app, who, attempt, 'service');
+  if (answer.status >= 300) throw new Error(`${attempt.route}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  return answer;
+}
+
+async function send(app: RunningApp, who: Person, attempt: Attempt, as: 'service' | 'user'): Promise<Answered> {
+  const [method = 'GET'] = attempt.route.split(' ');
+  const hasBody = method !== 'GET' && method !== 'DELETE';
+  const url = new URL(`${app.url}${API}${attempt.path}`);
+  const named = as === 'service' ? { userId: who.userId } : {};
+  if (!hasBody) for (const [name, value] of Object.entries(named)) url.searchParams.set(name, String(value));
+  for (const [name, value] of Object.entries(attempt.query ?? {})) url.searchParams.set(name, value);
+  const answer = await fetch(url, {
+    method,
+    headers: {
+      authorization: as === 'service' ? app.asService.Authorization : `Bearer ${who.token}`,
+      'accept-language': 'en',
+      ...(hasBody ? { 'content-type': 'application/json' } : {}),
+      ...attempt.headers,
+    },
+    ...(hasBody ? { body: JSON.stringify({ ...named, ...attempt.body }) } : {}),
+  });
+  const text = await answer.text();
+  return { status: answer.status, headers: answer.headers, body: JSON.parse(text) as Record<string, unknown> };
+}
+
+/** Every row of every table that names the user, as text. */
+async function rowsOf(database: Client, userId: number): Promise<Record<string, string[]>> {
+  const { rows: tables } = await database.query<{ name: string }>(
+    `SELECT table_name AS name FROM information_schema.columns
+     WHERE table_schema = 'public' AND column_name = 'user_id' ORDER BY 1`,
+  );
+  const found: Record<string, string[]> = {};
+  for (const { name } of tables) {
+    const { rows } = await database.query<{ row: string }>(
+      `SELECT t::text AS row FROM "${name}" t WHERE user_id = $1 ORDER BY 1`,
+      [userId],
+    );
+    found[name] = rows.map(({ row }) => row);
+  }
+  return found;
+}

@@ -1,0 +1,25 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { routeTemplate } from '../../src/common/controller';
+
+export const API = '/api/v1/klaviyo';
+
+/** Listens to Fastify while the service makes its routes, so that a route is seen whoever registers it. */
+export class RouteWalk {
+  private readonly seen = new Set<string>();
+
+  /** For `startApp({ prepare })`. */
+  readonly prepare = async (app: NestFastifyApplication): Promise<void> => {
+    const fastify = app.getHttpAdapter().getInstance();
+    fastify.addHook('onRoute', ({ method, url }) => {
+      for (const one of [method].flat())
+        if (one !== 'HEAD' && url.startsWith('/api/')) this.seen.add(`${one} ${routeTemplate(url).slice(API.length)}`);
+    });
+    // Fastify takes a hook only once what was registered before is loaded.
+    await fastify.after();
+  };
+
+  /** Every route of the API once, e.g. `GET /events/:id`. */
+  get routes(): string[] {
+    return [...this.seen].sort();
+  }
+}
