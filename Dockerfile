@@ -19,6 +19,8 @@ RUN npm ci --omit=dev --omit=optional --ignore-scripts && npm cache clean --forc
 FROM docker.io/library/node:24-bookworm-slim AS sandbox
 WORKDIR /sandbox
 COPY test/sandbox ./
+# Inside a container the sandbox has to listen beyond loopback; publish its port to nobody.
+ENV SANDBOX_ALLOW_ANY_HOST=true
 USER node
 EXPOSE 4010
 CMD ["node", "main.ts", "--host", "0.0.0.0", "--port", "4010", "--demo"]
