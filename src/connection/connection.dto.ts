@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Bool, Exactly, Nullable, Optional, PrivateKey, PublicKey, QueryBool, Text } from '../common/rules';
+import { Bool, Exactly, Label, Nullable, Optional, PrivateKey, PublicKey, QueryBool } from '../common/rules';
 import { ScopedQuery, ScopedRequest, UserQuery } from '../common/scoped.dto';
 import { AREAS, type Capabilities, type Capability } from './capabilities';
 import type { Connection, ConnectionStatus } from './connection.entity';
@@ -18,7 +18,7 @@ export class ConnectRequest extends ScopedRequest {
   /** A name for people. */
   @Optional()
   @Nullable()
-  @Text({ max: 100 })
+  @Label({ max: 100 })
   label?: string | null;
 
   /** Whether calls without `connectionId` go to this account from now on. */
@@ -40,7 +40,7 @@ export class UpdateConnectionRequest extends ScopedRequest {
   /** A name for people; null removes it. */
   @Optional()
   @Nullable()
-  @Text({ max: 100 })
+  @Label({ max: 100 })
   label?: string | null;
 
   /** `true` makes this the connection of calls that name none. */
@@ -145,7 +145,7 @@ export class ConnectResponse {
 }
 
 export class ConnectionsResponse {
-  /** Whether the user has any connection. */
+  /** Whether the user has connected an account. */
   connected: boolean;
   connections: ConnectionResponse[];
 

@@ -9,7 +9,7 @@ import { errorsPage, referencePage, type Page } from './pages';
 
 const A_DAY = 'public, max-age=86400';
 
-/** Where DOCS_ENABLED is off, these addresses are as unknown as any other. */
+/** Where DOCS_ENABLED is off, these addresses are unknown like all that do not exist. */
 @Injectable()
 export class DocsEnabledGuard implements CanActivate {
   constructor(@Inject(ENV) private readonly env: Env) {}

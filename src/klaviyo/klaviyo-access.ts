@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 export class KlaviyoAccess {
   readonly userId: number;
   readonly connectionId: string;
-  /** Klaviyo's account id (6 characters): the quota is shared by every key of one account. Before Klaviyo named it: any text that stands for the key. */
+  /** Klaviyo's account id (6 characters): the quota is shared by every key of one account. Before Klaviyo named it, a text that stands for the key. */
   readonly accountId: string;
   readonly #privateKey: string;
 
