@@ -48,7 +48,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
       'X-User-Id',
       'X-Request-Id',
     ],
-    exposedHeaders: ['X-Request-Id', 'Retry-After', 'Idempotency-Replayed'],
+    exposedHeaders: ['X-Request-Id', 'Retry-After', 'Idempotency-Replayed', 'X-Next-Cursor'],
     maxAge: 600,
     strictPreflight: false,
   });

@@ -2,6 +2,8 @@ import { Get, Param, Query } from '@nestjs/common';
 import { ApiOperation, ApiQuery } from '@nestjs/swagger';
 import { Scope, type UserScope } from '../auth/user-scope';
 import { ApiController } from '../common/controller';
+import { AlsoCsv } from '../common/table';
+import { CAMPAIGN_COLUMNS } from './campaign-columns';
 import { CAMPAIGN_STATUSES } from './campaign-status';
 import { CampaignsQuery, CampaignsResponse, OneCampaignQuery, OneCampaignResponse } from './campaigns.dto';
 import { CampaignsService } from './campaigns.service';
@@ -12,6 +14,7 @@ export class CampaignsController {
   constructor(private readonly campaigns: CampaignsService) {}
 
   @Get('get-campaigns')
+  @AlsoCsv('campaigns', CAMPAIGN_COLUMNS)
   @ApiOperation({ summary: 'The campaigns of the account, newest first, with figures where asked for' })
   @ApiQuery({ name: 'status', required: false, enum: CAMPAIGN_STATUSES, isArray: true, style: 'form', explode: false })
   async index(@Scope() scope: UserScope, @Query() query: CampaignsQuery): Promise<CampaignsResponse> {

@@ -2,6 +2,7 @@ import { Body, Get, HttpCode, HttpStatus, Param, Post, Query } from '@nestjs/com
 import { ApiAcceptedResponse, ApiOperation } from '@nestjs/swagger';
 import { Scope, UserOptional, type OptionalUserScope, type UserScope } from '../auth/user-scope';
 import { ApiController } from '../common/controller';
+import { AlsoCsv } from '../common/table';
 import { KnownId } from '../common/known-id.pipe';
 import { EventIntake } from './event-intake';
 import {
@@ -15,6 +16,24 @@ import {
   TriggerEventResponse,
 } from './events.dto';
 import { EventsService } from './events.service';
+
+const EVENT_COLUMNS = [
+  'id',
+  'eventType',
+  'uniqueId',
+  'status',
+  'profile.id',
+  'profile.email',
+  'profile.phoneNumber',
+  'profile.externalId',
+  'time',
+  'value',
+  'currency',
+  'attempts',
+  'lastError',
+  'createdAt',
+  'sentAt',
+];
 
 /** Events to Klaviyo: send one, see what can be sent and what was. */
 @ApiController()
@@ -40,6 +59,7 @@ export class EventsController {
   }
 
   @Get('events')
+  @AlsoCsv('events', EVENT_COLUMNS)
   @ApiOperation({ summary: 'The events sent by us, newest first' })
   async index(@Scope() scope: UserScope, @Query() query: EventsQuery): Promise<EventsResponse> {
     return EventsResponse.from(await this.events.page(scope, query));

@@ -8,6 +8,7 @@ import { EncryptionService } from '../encryption/encryption.service';
 import { AnswerInterceptor } from './answer.interceptor';
 import { ProblemFilter } from './error.filter';
 import { OpenCalls } from './open-calls';
+import { TableInterceptor } from './table.interceptor';
 import { UnexpectedInputInterceptor } from './unexpected.interceptor';
 
 /** What every call passes on its way in and out, and the small services that all levels share. */
@@ -17,6 +18,7 @@ import { UnexpectedInputInterceptor } from './unexpected.interceptor';
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
     { provide: APP_INTERCEPTOR, useClass: UnexpectedInputInterceptor },
+    { provide: APP_INTERCEPTOR, useClass: TableInterceptor },
     { provide: APP_PIPE, useClass: InputPipe },
     { provide: Clock, useClass: SystemClock },
     { provide: Cursors, inject: [EncryptionService], useFactory: (keys: EncryptionService) => new Cursors(keys) },

@@ -2,6 +2,7 @@ import { Get, Param, Query } from '@nestjs/common';
 import { ApiOperation } from '@nestjs/swagger';
 import { Scope, type UserScope } from '../auth/user-scope';
 import { ApiController } from '../common/controller';
+import { AlsoCsv } from '../common/table';
 import { ListsQuery, ListsResponse, OneListQuery, OneListResponse } from './lists.dto';
 import { ListsService } from './lists.service';
 
@@ -11,6 +12,7 @@ export class ListsController {
   constructor(private readonly lists: ListsService) {}
 
   @Get('get-lists')
+  @AlsoCsv('lists', ['id', 'name', 'optInProcess', 'createdAt', 'updatedAt', 'memberCount', 'memberCountAt'])
   @ApiOperation({ summary: 'The lists of the account, with member counts where asked for' })
   async index(@Scope() scope: UserScope, @Query() query: ListsQuery): Promise<ListsResponse> {
     return ListsResponse.from(await this.lists.page(scope, query));
