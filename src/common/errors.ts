@@ -1,4 +1,5 @@
 import type { FaultKey, MessageParams } from './messages';
+import { withoutSecrets } from './secret-shapes';
 
 /**
  * The closed set of codes and the HTTP status of each. A code that is not here does not exist,
@@ -63,7 +64,10 @@ export interface AppErrorOptions {
   reason?: string;
 }
 
-/** The only error that the service throws on purpose; the filter turns it into a problem document. */
+/**
+ * The only error that the service throws on purpose; the filter turns it into a problem document. It holds no key or
+ * token, even where a caller wrote one as the name of a field or as an id.
+ */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly status: number;
@@ -77,14 +81,29 @@ export class AppError extends Error {
     readonly code: ErrorCode,
     options: AppErrorOptions = {},
   ) {
-    super(options.reason ? `${code}: ${options.reason}` : code);
+    const reason = options.reason === undefined ? undefined : withoutSecrets(options.reason);
+    super(reason ? `${code}: ${reason}` : code);
     this.status = STATUS_OF[code];
-    this.params = options.params ?? {};
-    this.errors = options.errors ?? [];
+    this.params = cleaned(options.params ?? {});
+    this.errors = (options.errors ?? []).map(cleanedFault);
     this.retryAfter = options.retryAfter === undefined ? undefined : Math.max(1, Math.ceil(options.retryAfter));
     this.extra = options.extra ?? {};
-    this.reason = options.reason;
+    this.reason = reason;
   }
+}
+
+function cleaned(params: MessageParams): MessageParams {
+  const texts = Object.entries(params).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? withoutSecrets(value) : value,
+  ]);
+  return Object.fromEntries(texts) as MessageParams;
+}
+
+function cleanedFault(fault: FieldFault): FieldFault {
+  const field = withoutSecrets(fault.field);
+  if ('message' in fault) return { field, message: withoutSecrets(fault.message) };
+  return { field, key: fault.key, ...(fault.params ? { params: cleaned(fault.params) } : {}) };
 }
 
 /** One fault in the caller's input. */

@@ -176,6 +176,7 @@ export const en: Catalogue = {
     oneOfRequired: 'one of these is required: {fields}',
     onlyOneOf: 'only one of these may be given: {fields}',
     forbiddenKey: 'holds a key that is not allowed: {key}',
+    holdsSecret: 'holds a private key, which belongs into "privateApiKey" only: connect with a new one',
     reservedTags: 'tags are not a custom attribute: use "tags"',
     reservedMetric: "is one of Klaviyo's own metrics, which only Klaviyo records: choose another name",
     tagsWithAddRemove: 'cannot be combined with addTags or removeTags',

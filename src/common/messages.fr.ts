@@ -193,6 +193,7 @@ export const fr: Catalogue = {
     oneOfRequired: "l'un de ces champs est obligatoire : {fields}",
     onlyOneOf: 'un seul de ces champs est permis : {fields}',
     forbiddenKey: "contient une clé qui n'est pas permise : {key}",
+    holdsSecret: 'contient une clé privée, dont la seule place est « privateApiKey » : connectez-en une nouvelle',
     reservedTags: 'les tags ne sont pas un attribut personnalisé : utilisez « tags »',
     reservedMetric: 'est une métrique propre à Klaviyo, que lui seul enregistre : choisissez un autre nom',
     tagsWithAddRemove: 'ne se combine pas avec addTags ou removeTags',

@@ -41,6 +41,7 @@ export type FaultKey =
   | 'oneOfRequired'
   | 'onlyOneOf'
   | 'forbiddenKey'
+  | 'holdsSecret'
   | 'reservedTags'
   | 'reservedMetric'
   | 'tagsWithAddRemove'

@@ -1,5 +1,6 @@
 import type { AppError, ErrorCode } from './errors';
 import { detailOf, faultText, titleOf, type Language } from './messages';
+import { withoutSecrets } from './secret-shapes';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -47,8 +48,8 @@ export function problemOf(
   };
 }
 
-/** The path of a request target, without its query, fragment or origin; bounded. */
+/** The path of a request target, without its query, fragment or origin, or a key that somebody put there; bounded. */
 export function instanceOf(target: string | undefined): string {
   const path = (target ?? '/').replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0] ?? '';
-  return path === '' ? '/' : path.slice(0, 500);
+  return path === '' ? '/' : withoutSecrets(path).slice(0, 500);
 }

@@ -2,6 +2,7 @@ import { ValidateBy, ValidateIf, ValidateNested } from 'class-validator';
 import { emailFault, instantFault, jsonFault, type Fault, type JsonLimits } from './formats';
 import { registerField } from './input-classes';
 import type { FaultKey } from './messages';
+import { holdsPrivateKey } from './secret-shapes';
 
 /**
  * One rule about one property. The fault travels in class-validator's message as JSON and is put into the
@@ -49,6 +50,14 @@ function matching(name: string, pattern: RegExp, key: FaultKey): PropertyDecorat
 export function Text(limits: { min?: number; max?: number } = {}): PropertyDecorator {
   const { min = 1, max = 1000 } = limits;
   return rule('text', (value) => textFault(value, min, max));
+}
+
+/** A name for people, shown again: as `Text`, and not a private key that was pasted into the wrong box. */
+export function Label(limits: { max: number }): PropertyDecorator {
+  return rule('label', (value) => {
+    const fault = textFault(value, 1, limits.max);
+    return fault ?? (holdsPrivateKey(String(value)) ? { key: 'holdsSecret' } : null);
+  });
 }
 
 /** An e-mail address as Klaviyo takes them: apostrophe, plus and unicode included; 254 characters at most. */

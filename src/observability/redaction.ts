@@ -1,3 +1,4 @@
+import { COMPACT_TOKEN, PRIVATE_KEY, WEBHOOK_SECRET } from '../common/secret-shapes';
 import type { Env } from '../config/env';
 
 /** What stands in the place of everything that was taken out. */
@@ -7,10 +8,6 @@ export const REDACTED = '[redacted]';
 const MIN_LITERAL = 12;
 const MAX_LOCAL_PART = 256;
 
-const PRIVATE_KEY = /pk_[A-Za-z0-9_]{8,}/g;
-const WEBHOOK_SECRET = /whsec_[A-Za-z0-9+/=_-]{4,}/g;
-/** Compact JWS (3 parts) and JWE (5 parts), and what is left of one that was cut. */
-const COMPACT_TOKEN = /eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,4}/g;
 /** No \b in front: in a JSON line a newline is the letters `\n`, which would hide the word behind a letter. */
 const CREDENTIAL = /(bearer|klaviyo-api-key|basic)(\s+|%20)[A-Za-z0-9._~+/=-]{6,}/gi;
 const URL_CREDENTIALS = /:\/\/[^\s"'<>\\]{0,512}@/g;
@@ -37,7 +34,7 @@ export class Redactor {
   clean(text: string): string {
     let out = text;
     for (const literal of this.literals) if (out.includes(literal)) out = out.replaceAll(literal, REDACTED);
-    if (out.includes('pk_')) out = out.replace(PRIVATE_KEY, REDACTED);
+    if (out.includes('pk')) out = out.replace(PRIVATE_KEY, REDACTED);
     if (out.includes('whsec_')) out = out.replace(WEBHOOK_SECRET, REDACTED);
     if (out.includes('eyJ')) out = out.replace(COMPACT_TOKEN, REDACTED);
     out = out.replace(CREDENTIAL, `$1$2${REDACTED}`);

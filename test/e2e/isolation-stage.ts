@@ -29,7 +29,7 @@ export interface Attempt {
   route: string;
   /** With the ids in place. */
   path: string;
-  query?: Record<string, string>;
+  query?: Record<string, string | undefined>;
   body?: Record<string, unknown>;
   headers?: Record<string, string>;
 }
@@ -164,7 +164,8 @@ async function send(app: RunningApp, who: Person, attempt: Attempt, as: 'service
   const url = new URL(`${app.url}${API}${attempt.path}`);
   const named = as === 'service' ? { userId: who.userId } : {};
   if (!hasBody) for (const [name, value] of Object.entries(named)) url.searchParams.set(name, String(value));
-  for (const [name, value] of Object.entries(attempt.query ?? {})) url.searchParams.set(name, value);
+  for (const [name, value] of Object.entries(attempt.query ?? {}))
+    if (value !== undefined) url.searchParams.set(name, value);
   const answer = await fetch(url, {
     method,
     headers: {
