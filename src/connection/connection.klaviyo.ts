@@ -28,7 +28,7 @@ const PROBE_MS = 5000;
 
 /** The cheapest read of each area. Webhook topics double as the probe of the plan. */
 const PROBES: Partial<Record<Area, [Operation, KlaviyoCall]>> = {
-  profiles: [operations.getProfiles, { query: { 'page[size]': 1, 'fields[profile]': 'id' } }],
+  profiles: [operations.getProfiles, { query: { 'page[size]': 1, 'fields[profile]': 'created' } }],
   lists: [operations.getLists, { query: { 'fields[list]': 'name' } }],
   segments: [operations.getSegments, { query: { 'fields[segment]': 'name' } }],
   campaigns: [

@@ -1,9 +1,9 @@
 import type { JsonObject } from './json.ts';
 import { isObject } from './json.ts';
 
-/** Attribute names per resource type, each with the revision it appeared in; a dot means that the inside can be picked. */
+/** Attribute names per resource type, each with the revision it appeared in and the one from which it is gone. */
 const FIRST = '2022-09-07';
-type Names = readonly (readonly [name: string, since: string])[];
+type Names = readonly (readonly [name: string, since: string, until?: string])[];
 
 const plain = (...names: string[]): Names => names.map((name) => [name, FIRST] as const);
 
@@ -28,7 +28,6 @@ const ATTRIBUTES: Record<string, Names> = {
       'last_event_date',
       'location',
       'properties',
-      'joined_group_at',
     ),
     ['locale', '2024-05-15'],
   ],
@@ -84,11 +83,12 @@ const ATTRIBUTES: Record<string, Names> = {
     'send_time',
   ),
   'campaign-message': [
-    ...plain('label', 'channel', 'content', 'render_options', 'send_times', 'created_at', 'updated_at'),
+    ...plain('send_times', 'created_at', 'updated_at'),
+    ...['label', 'channel', 'content', 'render_options'].map((name) => [name, FIRST, '2025-01-15'] as const),
     ['definition', '2025-01-15'],
   ],
   'campaign-send-job': plain('status'),
-  template: plain('name', 'editor_type', 'html', 'text', 'created', 'updated', 'amp'),
+  template: [...plain('name', 'editor_type', 'html', 'text', 'created', 'updated'), ['amp', '2025-01-15']],
   image: plain('name', 'image_url', 'format', 'size', 'hidden', 'updated_at'),
   metric: plain('name', 'created', 'updated', 'integration'),
   'metric-aggregate': plain('data', 'dates'),
@@ -129,15 +129,24 @@ const NESTED = new Set([
   'source',
 ]);
 
+/** The attributes that `fields[TYPE]` may name under a revision; those with an inside also with a dot. */
+export function attributeNames(type: string, revision: string, additional: readonly string[]): ReadonlySet<string> {
+  const living = (ATTRIBUTES[type] ?? []).filter(
+    ([, since, until]) => since <= revision && (until === undefined || revision < until),
+  );
+  const known = new Set(living.map(([name]) => name));
+  for (const name of additional) known.add(name);
+  if (revision >= '2026-01-15') known.add('id');
+  return known;
+}
+
 /** A test of names that `fields[TYPE]` may hold under a revision. */
 export function allAttributes(
   type: string,
   revision: string,
   additional: readonly string[],
 ): (name: string) => boolean {
-  const known = new Set((ATTRIBUTES[type] ?? []).filter(([, since]) => since <= revision).map(([name]) => name));
-  for (const name of additional) known.add(name);
-  if (revision >= '2026-01-15') known.add('id');
+  const known = attributeNames(type, revision, additional);
   return (name) => {
     const [head = '', ...rest] = name.split('.');
     return known.has(head) && (rest.length === 0 || NESTED.has(head));

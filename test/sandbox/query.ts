@@ -14,6 +14,8 @@ export interface QuerySpec {
   page?: { fixed: number; size?: { initial: number; max: number } };
   /** Types whose `fields[TYPE]` may be narrowed. */
   fields?: readonly string[];
+  /** Attributes that only this operation's answers have, by type. */
+  own?: Readonly<Record<string, readonly string[]>>;
   additional?: Readonly<Record<string, readonly string[]>>;
   /** Further parameters by name. */
   extra?: readonly string[];
@@ -134,8 +136,13 @@ function readFields(query: Query, kind: string, type: string, value: string, spe
   }
   if (spec.fields?.includes(type) !== true || !ATTRIBUTE_TYPES.includes(type))
     throw invalidParameter(`'${type}' is not a valid type for sparse fieldsets here.`, parameter);
-  const known = allAttributes(type, revision, spec.additional?.[type] ?? []);
+  const known = allAttributes(type, revision, ownAttributes(spec, type));
   for (const name of names)
     if (!known(name)) throw invalidParameter(`'${name}' is not a valid field for the resource '${type}'.`, parameter);
   query.fields.set(type, new Set(names));
+}
+
+/** What an operation's answers have of a type beside its usual attributes. */
+export function ownAttributes(spec: QuerySpec, type: string): readonly string[] {
+  return [...(spec.additional?.[type] ?? []), ...(spec.own?.[type] ?? [])];
 }

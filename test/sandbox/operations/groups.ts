@@ -56,6 +56,7 @@ const membersQuery =
   (kind: Kind) =>
   (revision: string): QuerySpec => ({
     fields: ['profile'],
+    own: { profile: ['joined_group_at'] },
     additional: { profile: ['subscriptions', 'predictive_analytics'] },
     page: { fixed: 20, size: { initial: 20, max: 100 } },
     sort: ['joined_group_at'],

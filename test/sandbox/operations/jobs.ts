@@ -56,7 +56,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     scopes: ['profiles:write'],
     since: '2023-09-15',
     tier: tier('M'),
-    query: narrowed('profile'),
+    query: always({}),
     body: schema.mergeProfiles,
     handle: jobs.mergeProfiles,
   },
