@@ -13,7 +13,8 @@ export class TableInterceptor implements NestInterceptor {
     const table = this.reflector.get<Table | undefined>(TABLE, context.getHandler());
     if (!table) return next.handle();
     const reply = context.switchToHttp().getResponse<FastifyReply>();
-    reply.header('vary', 'Accept');
+    const varies = reply.getHeader('vary');
+    reply.header('vary', typeof varies === 'string' ? `${varies}, Accept` : 'Accept');
     if (!prefersCsv(context.switchToHttp().getRequest<FastifyRequest>().headers.accept)) return next.handle();
     return next.handle().pipe(
       map((payload: Payload) => {

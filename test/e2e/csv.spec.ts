@@ -37,6 +37,7 @@ describe('tables as CSV', () => {
     const answer = await csv(path);
     expect(answer.status).toBe(200);
     expect(answer.headers['content-type']).toBe('text/csv; charset=utf-8');
+    expect(answer.headers.vary).toBe('Origin, Accept');
     const lines = answer.text.split('\r\n');
     expect(lines[0]!.startsWith(header)).toBe(true);
     expect(lines).toHaveLength(rows + 2);
