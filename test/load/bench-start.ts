@@ -1,9 +1,10 @@
 // `npm run bench:start`: time from `node` to ready with the database up, and idle memory.
 import { setTimeout as wait } from 'node:timers/promises';
-import { seedOfRun, startStack } from './stack.ts';
+import { setting } from './figures.ts';
+import { runMain, seedOfRun, startStack } from './stack.ts';
 
-const RUNS = Number(process.env['BENCH_RUNS'] ?? 3);
-const IDLE_SECONDS = Number(process.env['BENCH_IDLE_SECONDS'] ?? 20);
+const RUNS = setting('BENCH_RUNS', 3);
+const IDLE_SECONDS = setting('BENCH_IDLE_SECONDS', 20);
 
 async function main(): Promise<void> {
   const seed = seedOfRun();
@@ -24,7 +25,4 @@ async function main(): Promise<void> {
   console.table(rows);
 }
 
-main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-});
+runMain(main);

@@ -1,5 +1,5 @@
 // PostgreSQL, sandbox and the built service as processes of their own, for load tests and benchmarks.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,21 +8,52 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { startPostgres, type RunningPostgres } from '../../ops/dev/embedded-postgres.ts';
+import { startPostgres } from '../../ops/dev/embedded-postgres.ts';
 
 export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const READY_MS = 30_000;
+
+/** PostgreSQL and sandbox, and what a process of the service needs to work with them. */
+export interface Backends {
+  sandboxUrl: string;
+  databaseUrl: string;
+  serviceKey: string;
+  /** The whole environment of a service process but its port. */
+  env: Record<string, string>;
+  /** Ends them, and every service that was started on them. */
+  stop(): Promise<void>;
+}
+
+export interface RunningService {
+  url: string;
+  child: ChildProcess;
+  /** Milliseconds from the start of the process to its first good `/health/ready`. */
+  readyAfterMs: number;
+  /** Resident memory of the process now, in megabytes (of 2^20 bytes). */
+  residentMb(): number;
+  stop(): Promise<void>;
+}
 
 export interface Stack {
   url: string;
   sandboxUrl: string;
   serviceKey: string;
+  backends: Backends;
   /** Milliseconds from the start of the service's process to its first good `/health/ready`. */
   readyAfterMs: number;
   /** Resident memory of the service's process now, in megabytes (of 2^20 bytes). */
   residentMb(): number;
   stop(): Promise<void>;
 }
+
+export interface BackendOptions {
+  seed: number;
+  /** On top of the environment that the service is given. */
+  env?: Record<string, string>;
+}
+
+/** Services started on each set of backends: they end before them. */
+const servicesOn = new WeakMap<Backends, RunningService[]>();
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -66,85 +97,145 @@ async function untilReady(url: string, child: ChildProcess): Promise<void> {
   throw new Error('The service was not ready in time');
 }
 
-/** Starts everything on free ports, with data in a temporary folder that goes with it. */
-export async function startStack(options: { seed: number; env?: Record<string, string> }): Promise<Stack> {
-  const entry = join(project, 'dist/src/main.js');
-  if (!existsSync(entry)) throw new Error('There is no build yet: npm run build');
+/** Starts PostgreSQL and the sandbox on free ports, with data in a temporary folder that goes with them. */
+export async function startBackends(options: BackendOptions): Promise<Backends> {
   const dir = mkdtempSync(join(tmpdir(), 'klaviyo-load-'));
   const serviceKey = randomBytes(24).toString('base64url');
-  const children: ChildProcess[] = [];
-  let postgres: RunningPostgres | undefined;
-  const stop = async (): Promise<void> => {
-    for (const child of children.toReversed()) await stopped(child);
+  const services: RunningService[] = [];
+  let sandbox: Awaited<ReturnType<typeof startSandbox>> | undefined;
+  const starting = startPostgres({ dataDir: dir });
+  const end = async (): Promise<void> => {
+    for (const service of services.toReversed()) await service.stop();
+    if (sandbox) await stopped(sandbox.child);
+    // Interrupted while it starts, it would stay behind.
+    const postgres = await starting.catch(() => undefined);
     await postgres?.stop();
     for (const path of [postgres?.base, dir]) if (path) rmSync(path, { recursive: true, force: true });
   };
+  let ending: Promise<void> | undefined;
+  const stop = (): Promise<void> => (ending ??= end());
+  const interrupted = (): void => void stop().finally(() => process.exit(130));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
   try {
-    postgres = await startPostgres({ dataDir: dir });
-    const sandbox = await startSandbox(options.seed);
-    children.push(sandbox.child);
-    const port = await freePort();
-    const url = `http://127.0.0.1:${port}`;
-    const env = {
-      PATH: process.env['PATH'] ?? '',
-      NODE_ENV: 'test',
-      PORT: String(port),
-      DATABASE_URL: postgres.url,
-      SERVICE_API_KEYS: `load:${serviceKey}`,
-      ENCRYPTION_KEYS: `load:${randomBytes(32).toString('base64')}`,
-      KLAVIYO_API_BASE_URL: sandbox.url,
-      LOG_LEVEL: 'warn',
-      THROTTLE_LIMIT: '10000000',
-      ...options.env,
+    const postgres = await starting;
+    sandbox = await startSandbox(options.seed);
+    const backends: Backends = {
+      sandboxUrl: sandbox.url,
+      databaseUrl: postgres.url,
+      serviceKey,
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        NODE_ENV: 'test',
+        DATABASE_URL: postgres.url,
+        SERVICE_API_KEYS: `load:${serviceKey}`,
+        ENCRYPTION_KEYS: `load:${randomBytes(32).toString('base64')}`,
+        KLAVIYO_API_BASE_URL: sandbox.url,
+        LOG_LEVEL: 'warn',
+        THROTTLE_LIMIT: '10000000',
+        ...options.env,
+      },
+      stop: async () => {
+        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
+        await stop();
+      },
     };
-    // The first start migrates; the second is what operators see every day.
-    for (const run of ['migrate', 'measure']) {
-      const begin = performance.now();
-      const child = spawn(process.execPath, [entry], { env, stdio: ['ignore', 'ignore', 'inherit'] });
-      if (run === 'measure') children.push(child);
-      await untilReady(url, child);
-      const readyAfterMs = performance.now() - begin;
-      if (run === 'migrate') {
-        await stopped(child);
-        continue;
-      }
-      return {
-        url,
-        sandboxUrl: sandbox.url,
-        serviceKey,
-        readyAfterMs,
-        residentMb: () => residentMb(child.pid ?? 0),
-        stop,
-      };
-    }
-    throw new Error('unreachable');
+    servicesOn.set(backends, services);
+    return backends;
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
+/** Where `npm run build` leaves the service. */
+export function builtEntry(): string {
+  const entry = join(project, 'dist/src/main.js');
+  if (!existsSync(entry)) throw new Error('There is no build yet: npm run build');
+  return entry;
+}
+
+/** Starts one process of the built service, or of another program that serves the same, and waits until it is ready. */
+export async function startService(
+  backends: Backends,
+  options: { entry?: string; env?: Record<string, string> } = {},
+): Promise<RunningService> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const env = { ...backends.env, PORT: String(port), ...options.env };
+  const begin = performance.now();
+  const child = spawn(process.execPath, [options.entry ?? builtEntry()], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const service: RunningService = {
+    url,
+    child,
+    readyAfterMs: NaN,
+    residentMb: () => residentMb(child.pid ?? 0),
+    stop: () => stopped(child),
+  };
+  servicesOn.get(backends)?.push(service);
+  await untilReady(url, child);
+  service.readyAfterMs = performance.now() - begin;
+  return service;
+}
+
+/** Starts everything: PostgreSQL, the sandbox and one process of the service. */
+export async function startStack(options: BackendOptions): Promise<Stack> {
+  const backends = await startBackends(options);
+  try {
+    // The first start migrates; the second is what operators see every day.
+    await (await startService(backends)).stop();
+    const { url, readyAfterMs, residentMb } = await startService(backends);
+    const { sandboxUrl, serviceKey, stop } = backends;
+    return { url, sandboxUrl, serviceKey, backends, readyAfterMs, residentMb, stop };
+  } catch (error) {
+    await backends.stop();
+    throw error;
+  }
+}
+
 function residentMb(pid: number): number {
-  const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(match?.[1] ?? NaN) / 1024;
+  const status = `/proc/${pid}/status`;
+  const kilobytes = existsSync(status)
+    ? /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(status, 'utf8'))?.[1]
+    : execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' }).trim();
+  return Number(kilobytes ?? NaN) / 1024;
+}
+
+/** An account at the sandbox; options as its manual has them. */
+export async function createAccount(sandboxUrl: string, account: object): Promise<{ accountId: string; key: string }> {
+  const made = await call<{ id: string; keys: string[] }>('POST', `${sandboxUrl}/_sandbox/accounts`, account);
+  return { accountId: made.id, key: made.keys[0] ?? '' };
 }
 
 /** An account at the sandbox, connected for one user. */
-export async function connectAccount(stack: Stack, userId: number, account: object): Promise<{ accountId: string }> {
-  const made = await call<{ id: string; keys: string[] }>(`${stack.sandboxUrl}/_sandbox/accounts`, account);
+export async function connectAccount(
+  stack: Pick<Stack, 'url' | 'sandboxUrl' | 'serviceKey'>,
+  userId: number,
+  account: object,
+): Promise<{ accountId: string; key: string }> {
+  const made = await createAccount(stack.sandboxUrl, account);
   await call(
+    'POST',
     `${stack.url}/api/v1/klaviyo/connect`,
-    { userId, privateApiKey: made.keys[0] },
+    { userId, privateApiKey: made.key },
     { authorization: `Bearer ${stack.serviceKey}` },
   );
-  return { accountId: made.id };
+  return made;
 }
 
-async function call<T>(url: string, body: object, headers: Record<string, string> = {}): Promise<T> {
+/** One call with JSON in and out. @throws Error with path, status and answer when it is refused */
+export async function call<T>(
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+  url: string,
+  body?: object,
+  headers: Record<string, string> = {},
+): Promise<T> {
   const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
+    method,
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   if (!response.ok) throw new Error(`${new URL(url).pathname} answered ${response.status}: ${await response.text()}`);
   return (await response.json()) as T;
@@ -155,4 +246,12 @@ export function seedOfRun(): number {
   const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1_000_000));
   console.log(`seed ${seed} (repeat with SEED=${seed})`);
   return seed;
+}
+
+/** Runs a benchmark's main part: a failure is one line and exit status 1. */
+export function runMain(main: () => Promise<void>): void {
+  main().catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  });
 }
