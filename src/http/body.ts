@@ -4,9 +4,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError, invalid } from '../common/errors';
 import { rulesOf } from '../common/route-rules';
 import { checkJson } from './json-check';
+import { repeatedFields } from './repeated-fields';
 
 const MEGABYTE = 1024 * 1024;
 const DEFAULT_BODY_LIMIT = MEGABYTE;
+/** More than a person reads. */
+const MAX_FAULTS = 100;
 
 /** The only body the API takes: JSON in UTF-8, perhaps compressed. Every other kind is refused before it is read. */
 export function acceptJsonOnly(server: FastifyInstance): void {
@@ -18,8 +21,10 @@ async function readJson(request: FastifyRequest, payload: Readable): Promise<unk
   if (!isUtf8(request.headers['content-type'])) throw new AppError('UNSUPPORTED_MEDIA_TYPE');
   const bytes = await readBody(request, payload, rulesOf(request).bodyLimit ?? DEFAULT_BODY_LIMIT);
   if (bytes.length === 0) return undefined;
-  const value = parseJson(bytes);
+  const text = textOf(bytes);
+  const value = parseJson(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('body', 'notObject');
+  checkRepetition(text);
   checkJson(value);
   return value;
 }
@@ -29,13 +34,32 @@ function isUtf8(contentType: string | undefined): boolean {
   return charset === undefined || /^utf-?8$/i.test(charset);
 }
 
-function parseJson(bytes: Buffer): unknown {
+function textOf(bytes: Buffer): string {
   try {
     // A byte order mark is no JSON; RFC 8259 lets a reader ignore one.
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
     throw new AppError('MALFORMED_JSON');
   }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new AppError('MALFORMED_JSON');
+  }
+}
+
+/** A field given twice is refused, two users like two users anywhere; the same user twice is one. */
+function checkRepetition(text: string): void {
+  const repeated = repeatedFields(text);
+  if (new Set(repeated.get('userId')).size > 1) throw new AppError('USER_SCOPE_MISMATCH');
+  repeated.delete('userId');
+  if (repeated.size > 0)
+    throw new AppError('VALIDATION_FAILED', {
+      errors: [...repeated.keys()].slice(0, MAX_FAULTS).map((field) => ({ field, key: 'givenTwice' as const })),
+    });
 }
 
 /** The whole body after decompression; stops at the first byte beyond the limit, whatever the headers promise. */

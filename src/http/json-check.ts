@@ -5,7 +5,8 @@ const MAX_LEVELS = 32;
 
 /**
  * One pass over a parsed body before anything else touches it: not too deep, no key that could change a prototype,
- * no text that PostgreSQL cannot store (NUL, half a surrogate pair).
+ * no text that PostgreSQL cannot store (NUL, half a surrogate pair), no number that was too large to be read (it would
+ * leave us as null).
  * @throws AppError VALIDATION_FAILED naming the path
  */
 export function checkJson(body: object): void {
@@ -18,14 +19,17 @@ function check(node: object, path: string, level: number): void {
   for (const [key, value] of Object.entries(node) as [string, unknown][]) {
     const at = isArray ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`;
     if (!isArray) checkKey(key, value, path, at);
-    if (typeof value === 'string') {
-      if (UNSTORABLE.test(value)) throw invalid(at, 'malformed');
-    } else if (typeof value === 'object' && value !== null) check(value, at, level + 1);
+    if (isUnstorable(value)) throw invalid(at, 'malformed');
+    if (typeof value === 'object' && value !== null) check(value, at, level + 1);
   }
 }
 
 /** NUL, and surrogates that stand alone. */
 const UNSTORABLE = /[\0\p{Cs}]/u;
+
+function isUnstorable(value: unknown): boolean {
+  return typeof value === 'string' ? UNSTORABLE.test(value) : typeof value === 'number' && !Number.isFinite(value);
+}
 
 function checkKey(key: string, value: unknown, path: string, at: string): void {
   const poisons =
