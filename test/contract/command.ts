@@ -35,7 +35,9 @@ function check(): number {
     const skipped = lines.some((line) => line.startsWith('skipped'));
     const verdict = skipped ? 'Nothing was compared.' : 'No difference.';
     process.stdout.write(`\nCompatibility with Klaviyo\n${lines.join('\n')}\n`);
-    process.stdout.write(`${status === 0 ? verdict : 'Not compatible, or not to be checked: see the sentences above.'}\n`);
+    process.stdout.write(
+      `${status === 0 ? verdict : 'Not compatible, or not to be checked: see the sentences above.'}\n`,
+    );
     return status ?? 1;
   } finally {
     rmSync(folder, { recursive: true });

@@ -44,6 +44,25 @@ export function readDifferences(
     .map((path) => ({ revision: revisions, where, what: `no file has ${path} in the answer, which we read`, touch }));
 }
 
+/** Fields that we read and that a newer file has no more. */
+export function vanished(
+  known: Specification,
+  newer: Specification,
+  operation: { name: string; method: string; path: string },
+  paths: Iterable<string>,
+  touch: string,
+): Difference[] {
+  const where = `${operation.method} ${operation.path} (${operation.name})`;
+  return [...paths]
+    .filter((path) => isKnown(known, operation, path) && !isKnown(newer, operation, path))
+    .map((path) => ({
+      revision: newer.revision,
+      where,
+      what: `the answer has no ${path} any more, which we read`,
+      touch,
+    }));
+}
+
 function isKnown(specification: Specification, operation: { method: string; path: string }, path: string): boolean {
   const answers = [...(specification.operation(operation.method, operation.path)?.answers ?? [])];
   return answers.some(

@@ -4,7 +4,7 @@ import type { Exchange } from './exchange';
 import type { Reads } from './reads';
 import { Stage } from './stage';
 import { tellStory } from './story';
-import { sweep } from './sweep';
+import { sweep, SWEEP_HEADER } from './sweep';
 
 /** One way in which the service may meet Klaviyo. */
 export interface Setting {
@@ -22,11 +22,14 @@ export interface Setting {
 export interface Traffic {
   setting: Setting;
   exchanges: readonly Exchange[];
+  /** Of them, those that the service itself made. */
+  own: readonly Exchange[];
   reads: Reads;
   called: ReadonlySet<string>;
 }
 
-const TODAY = Date.parse('2026-11-22T12:00:00Z');
+/** The day on which these facts were gathered. */
+export const TODAY = Date.parse('2026-11-22T12:00:00Z');
 const AFTER_THE_NEXT_RETIREMENT = Date.parse('2027-02-01T12:00:00Z');
 
 /** Every revision that may be configured, today; the oldest also as if it were still honoured, and after the next one has retired. */
@@ -73,5 +76,7 @@ async function play(setting: Setting, stage: Stage): Promise<Traffic> {
   const honoured = account?.revisions?.timeMachine === true;
   await Promise.all([tellStory(stage), swept ? sweep(stage, honoured ? base : servedAs(base, now)) : undefined]);
   const { reads, called } = stage;
-  return { setting, exchanges: await stage.exchanges(), reads, called };
+  const exchanges = await stage.exchanges();
+  const own = exchanges.filter(({ headers }) => headers[SWEEP_HEADER] === undefined);
+  return { setting, exchanges, own, reads, called };
 }

@@ -6,6 +6,9 @@ interface Row {
   id: string;
 }
 
+/** Tells the calls of the sweep from those of the service. */
+export const SWEEP_HEADER = 'x-asked-by-the-sweep';
+
 /** Bodies of the calls that make what the reads then show. */
 const MAKING: Readonly<Record<string, (ids: Ids) => object>> = {
   bulkImportProfiles: ({ lists }) => ({
@@ -59,6 +62,7 @@ export async function sweep(stage: Stage, revision: string): Promise<void> {
       headers: {
         authorization: `Klaviyo-API-Key ${account.key}`,
         revision,
+        [SWEEP_HEADER]: 'yes',
         accept: 'application/vnd.api+json',
         'content-type': 'application/vnd.api+json',
       },
