@@ -10,7 +10,11 @@ export function repeatedFields(json: string): Map<string, string[]> {
   let name: string | undefined;
   let from = 0;
   const close = (at: number): void => {
-    if (name !== undefined) fields.set(name, [...(fields.get(name) ?? []), json.slice(from, at).trim()]);
+    if (name === undefined) return;
+    const value = json.slice(from, at).trim();
+    const known = fields.get(name);
+    if (known) known.push(value);
+    else fields.set(name, [value]);
     name = undefined;
   };
   for (let at = 0; at < json.length; at++) {

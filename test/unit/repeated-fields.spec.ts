@@ -29,4 +29,17 @@ describe('fields of a JSON text that stand in it twice', () => {
       }),
     );
   });
+
+  it('are found in a time that grows with the text alone', () => {
+    const hostile = [
+      `{${Array(150_000).fill('"a":1').join(',')}}`,
+      `{${Array.from({ length: 80_000 }, (_, at) => `"k${at}":1`).join(',')}}`,
+      `{"a":"${'\\\\'.repeat(400_000)}"}`,
+      `{"a":"${'\\"'.repeat(400_000)}"}`,
+    ];
+    const began = performance.now();
+    for (const json of hostile) repeatedFields(json);
+    // Milliseconds each where it is linear; minutes where it is not.
+    expect(performance.now() - began).toBeLessThan(5_000);
+  });
 });
