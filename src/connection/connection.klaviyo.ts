@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
 import { currentContext } from '../common/request-context';
 import type { Collection } from '../klaviyo/json-api';
@@ -44,7 +45,10 @@ const PROBES: Partial<Record<Area, [Operation, KlaviyoCall]>> = {
 /** What Klaviyo says of an account and of what its key may do. */
 @Injectable()
 export class ConnectionKlaviyo {
-  constructor(private readonly klaviyo: KlaviyoClient) {}
+  constructor(
+    private readonly klaviyo: KlaviyoClient,
+    private readonly clock: Clock,
+  ) {}
 
   /** The account of a key; this is how Klaviyo documents the test of a key. */
   async account(access: KlaviyoAccess): Promise<Account> {
@@ -64,7 +68,7 @@ export class ConnectionKlaviyo {
   /** Tries the cheapest read of each area, all at once. */
   async readable(access: KlaviyoAccess): Promise<Partial<Record<Area, Capability>>> {
     const context = currentContext();
-    const deadline = Math.min(Date.now() + PROBE_MS, context?.deadline ?? Infinity);
+    const deadline = Math.min(this.clock.now() + PROBE_MS, context?.deadline ?? Infinity);
     const found = await Promise.all(
       Object.entries(PROBES).map(async ([area, [operation, call]]) => {
         const outcome = await this.klaviyo

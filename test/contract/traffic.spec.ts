@@ -114,6 +114,13 @@ withFiles('what goes over the line', (specifications) => {
     expect(new Set(old.map(({ served }) => served))).toEqual(new Set(['2025-01-15']));
   });
 
+  it('the same is called in every setting: nothing fails unseen', () => {
+    const newest = specifications.at(-1)!;
+    const operationsOf = ({ own }: Traffic) =>
+      [...new Set(own.map(({ method, path }) => newest.ofPath(method, path)?.id))].sort();
+    for (const traffic of all) expect(operationsOf(traffic)).toEqual(operationsOf(all[0]!));
+  });
+
   it('calls every operation of the table, but for those that are listed with the reason', () => {
     const called = new Set(all.flatMap((traffic) => [...traffic.called]));
     const missed = Object.keys(operations).filter((name) => !called.has(name));
