@@ -11,7 +11,7 @@ interface ListAttributes {
   name?: string | null;
   created?: string | null;
   updated?: string | null;
-  /** Since revision 2025-10-15. */
+  /** Read since 2025-01-15 (2023-10-15 has none), written since 2025-10-15. */
   opt_in_process?: string | null;
 }
 
