@@ -91,11 +91,11 @@ export class KlaviyoAttempts {
     return { method: operation.method, url: url.href, headers, body: payload };
   }
 
-  /** A page from something between (a block page, a redirect) says nothing of Klaviyo, either way. */
+  /** A page from something between (a block page, a redirect) is no answer: what waits for Klaviyo waits on. */
   private tellHealth(accountId: string, outcome: Outcome): void {
     if (outcome.kind === 'success' || outcome.kind === 'refused' || outcome.kind === 'throttled')
       this.health.answered(accountId);
-    else if (outcome.kind !== 'garbled' || outcome.status < 300) this.health.failed(accountId);
+    else this.health.failed(accountId);
   }
 
   private record(request: PreparedRequest, attempt: number, ms: number, outcome: Outcome, requestId?: string): void {
