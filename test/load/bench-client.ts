@@ -29,12 +29,12 @@ class Client {
 
   static async open(name: PeerName, backends: Backends, target: Target): Promise<Client> {
     const args = [join(project, 'test/load/client-worker.ts'), name, JSON.stringify(target)];
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--expose-gc', ...args], {
       env: { ...backends.env, ROLE: 'api' },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    const { ready } = await answerOf<{ ready: number }>(child);
-    return new Client(name, child, ready);
+    const { rssMb } = await answerOf<{ rssMb: number }>(child);
+    return new Client(name, child, rssMb);
   }
 
   async measure(order: Order): Promise<Measured> {
@@ -75,6 +75,7 @@ function rowOf(client: Client, order: Order, latencyMs: number, runs: readonly M
     'rows/s': of((run) => run.rows / run.seconds),
     'CPU ms/request': of((run) => run.cpuMs / run.requests, 2),
     'heap MB': of((run) => run.heapMb),
+    'held after MB': of((run) => run.heldMb),
     'RSS above idle MB': of((run) => run.rssMb - client.idleMb),
   };
 }

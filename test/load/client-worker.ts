@@ -19,6 +19,8 @@ export interface Measured {
   cpuMs: number;
   /** Largest heap seen, sampled every 50 ms, in megabytes (of 2^20 bytes). */
   heapMb: number;
+  /** What of it is still held when the work is over. */
+  heldMb: number;
   rssMb: number;
 }
 
@@ -34,14 +36,22 @@ async function run(peer: Peer, order: Order): Promise<Measured> {
   const cpu = process.cpuUsage();
   await Promise.all(Array.from({ length: order.concurrency }, () => line(peer, order, until, count)));
   const { user, system } = process.cpuUsage(cpu);
+  const seconds = (performance.now() - begin) / 1000;
   clearInterval(sampler);
   return {
     ...count,
-    seconds: (performance.now() - begin) / 1000,
+    seconds,
     cpuMs: (user + system) / 1000,
     heapMb: heap / MB,
+    heldMb: heldMb(),
     rssMb: process.memoryUsage.rss() / MB,
   };
+}
+
+/** The heap without what nobody holds any more: the process runs with --expose-gc. */
+function heldMb(): number {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed / MB;
 }
 
 /** One request after the other. */
@@ -73,7 +83,7 @@ async function main(): Promise<void> {
     // A client that still waits for something must not outlive the benchmark.
     void Promise.race([app?.close(), wait(2000)]).finally(() => process.exit(0));
   });
-  process.send?.({ ready: process.memoryUsage.rss() / MB });
+  process.send?.({ rssMb: process.memoryUsage.rss() / MB });
 }
 
 void main();
