@@ -5,6 +5,8 @@ import { CreateConnection1764000400000 } from './1764000400000-create-connection
 import { CreateProfileChange1764000510000 } from './1764000510000-create-profile-change';
 import { CreateSentEvent1764000520000 } from './1764000520000-create-sent-event';
 import { CreateFigures1764000530000 } from './1764000530000-create-figures';
+import { CreateKlaviyoQuota1764000610000 } from './1764000610000-create-klaviyo-quota';
+import { CreateKlaviyoUsage1764000620000 } from './1764000620000-create-klaviyo-usage';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -15,5 +17,7 @@ export const migrations = [
   CreateProfileChange1764000510000,
   CreateSentEvent1764000520000,
   CreateFigures1764000530000,
+  CreateKlaviyoQuota1764000610000,
+  CreateKlaviyoUsage1764000620000,
   // one a line
 ];

@@ -11,6 +11,7 @@ import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
 import { JobsModule } from './jobs/jobs.module';
 import { ListsModule } from './lists/lists.module';
+import { AlertsModule } from './observability/alerts.module';
 import { LoggingModule } from './observability/logging.module';
 import { MetricsModule } from './observability/metrics.module';
 import { ProfilesModule } from './profiles/profiles.module';
@@ -24,6 +25,7 @@ import { SegmentsModule } from './segments/segments.module';
     DatabaseModule,
     LoggingModule,
     MetricsModule,
+    AlertsModule,
     HttpModule,
     AuthModule,
     JobsModule,

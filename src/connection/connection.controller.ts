@@ -15,11 +15,16 @@ import {
   UpdateConnectionRequest,
 } from './connection.dto';
 import { ConnectionService } from './connection.service';
+import { UsageQuery, UsageResponse } from './usage.dto';
+import { UsageService } from './usage.service';
 
 /** Users' Klaviyo accounts: connect, look, disconnect, change. */
 @ApiController()
 export class ConnectionController {
-  constructor(private readonly connections: ConnectionService) {}
+  constructor(
+    private readonly connections: ConnectionService,
+    private readonly usages: UsageService,
+  ) {}
 
   @Post('connect')
   @ApiOperation({ summary: 'Connect a Klaviyo account, or replace the key of one that is connected' })
@@ -58,5 +63,15 @@ export class ConnectionController {
     @Body() body: UpdateConnectionRequest,
   ): Promise<OneConnectionResponse> {
     return OneConnectionResponse.from(await this.connections.update(scope, id, body));
+  }
+
+  @Get('connections/:id/usage')
+  @ApiOperation({ summary: "How Klaviyo's quota of a connection stands, endpoint by endpoint" })
+  async usage(
+    @Scope() scope: UserScope,
+    @Param('id', KnownId('CONNECTION_NOT_FOUND')) id: string,
+    @Query() _query: UsageQuery,
+  ): Promise<UsageResponse> {
+    return UsageResponse.from(await this.usages.of(scope, id));
   }
 }

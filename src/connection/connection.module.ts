@@ -7,12 +7,14 @@ import { Connection } from './connection.entity';
 import { ConnectionKlaviyo } from './connection.klaviyo';
 import { ConnectionRepository } from './connection.repository';
 import { ConnectionService } from './connection.service';
+import { ConnectionAlerts } from './connection-alerts';
 import { OpenedKeys } from './opened-keys';
+import { UsageService } from './usage.service';
 
 @Module({
   imports: [TypeOrmModule.forFeature([Connection]), AuthModule, KlaviyoModule],
   controllers: [ConnectionController],
-  providers: [ConnectionService, ConnectionRepository, ConnectionKlaviyo, OpenedKeys],
+  providers: [ConnectionService, ConnectionRepository, ConnectionKlaviyo, OpenedKeys, ConnectionAlerts, UsageService],
   exports: [ConnectionService],
 })
 export class ConnectionModule {}

@@ -35,6 +35,8 @@ export interface Connected {
 type DisconnectListener = (userId: number, connectionIds: readonly string[]) => Promise<number>;
 /** Told after a connection has a good key again. */
 type RevivedListener = (userId: number, connectionId: string) => Promise<void>;
+/** Told once when a connection becomes invalid: its background work stops here. */
+type InvalidatedListener = (userId: number, connectionId: string) => void;
 
 const KEY_PURPOSE = 'klaviyo-private-key';
 
@@ -45,6 +47,7 @@ export class ConnectionService implements OnModuleInit {
   private readonly versions = new WeakMap<KlaviyoAccess, number>();
   private readonly onDisconnectListeners: DisconnectListener[] = [];
   private readonly onRevivedListeners: RevivedListener[] = [];
+  private readonly onInvalidatedListeners: InvalidatedListener[] = [];
 
   constructor(
     private readonly db: Db,
@@ -66,6 +69,11 @@ export class ConnectionService implements OnModuleInit {
 
   onRevived(listener: RevivedListener): void {
     this.onRevivedListeners.push(listener);
+  }
+
+  /** Told on the replica whose call was refused; everywhere else the connection's status says it. */
+  onInvalidated(listener: InvalidatedListener): void {
+    this.onInvalidatedListeners.push(listener);
   }
 
   /**
@@ -241,8 +249,10 @@ export class ConnectionService implements OnModuleInit {
   private async keyRefused(access: KlaviyoAccess): Promise<void> {
     const version = this.versions.get(access);
     if (version === undefined) return;
-    if (await this.connections.markInvalid(access.userId, access.connectionId, version))
-      this.logger.warn({ msg: 'Klaviyo refused the key', userId: access.userId, connectionId: access.connectionId });
+    const { userId, connectionId } = access;
+    if (!(await this.connections.markInvalid(userId, connectionId, version))) return;
+    this.logger.warn({ msg: 'Klaviyo refused the key', userId, connectionId });
+    for (const listener of this.onInvalidatedListeners) listener(userId, connectionId);
   }
 
   private async revived(userId: number, connectionId: string): Promise<void> {

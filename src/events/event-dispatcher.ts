@@ -12,6 +12,7 @@ import { Drain } from '../common/drain';
 import { ENV, type Env } from '../config/env';
 import { ConnectionService } from '../connection/connection.service';
 import { KlaviyoClient } from '../klaviyo/klaviyo.client';
+import { Alerts } from '../observability/alerts';
 import { Metrics } from '../observability/metrics';
 import { settlementOf, type Address, type Settlement, type Verdict } from './delivery';
 import { EventDelivery, type Batch } from './event-delivery';
@@ -63,10 +64,11 @@ export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, On
     private readonly system: EventsSystemRepository,
     private readonly delivery: EventDelivery,
     private readonly metrics: Metrics,
+    alerts: Alerts,
     drain: Drain,
   ) {
     drain.onBegin(() => this.stop());
-    this.settlements = new Settlements(system, metrics, () => this.wake());
+    this.settlements = new Settlements(system, metrics, alerts, () => this.wake());
   }
 
   /** On every role: whoever learns that an account or a key works again makes its events due, in the database. */

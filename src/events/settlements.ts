@@ -1,7 +1,9 @@
 import { Logger } from '@nestjs/common';
+import type { Alerts } from '../observability/alerts';
 import type { Metrics } from '../observability/metrics';
 import type { Settlement } from './delivery';
 import type { EventsSystemRepository } from './events.system.repository';
+import type { EventStatus } from './sent-event.entity';
 
 /** How long outcomes are gathered, and how many go into one statement. */
 const GATHER_MS = 50;
@@ -18,6 +20,7 @@ export class Settlements {
   constructor(
     private readonly system: EventsSystemRepository,
     private readonly metrics: Metrics,
+    private readonly alerts: Alerts,
     private readonly onRoom: () => void,
   ) {}
 
@@ -54,9 +57,19 @@ export class Settlements {
     for (const { status, id, userId, connectionId } of moved) {
       if (status === 'queued') continue;
       this.metrics.events.inc({ status });
+      this.tellOperators(status, userId, connectionId);
       if (status === 'sent') continue;
       const error = rows.find((row) => row.id === id)?.error;
       this.logger.warn({ msg: `an event is ${status}`, eventId: id, userId, connectionId, code: error });
     }
+  }
+
+  /** A dead event is over once the connection's events arrive again; it stays to be sent again by hand. */
+  private tellOperators(status: EventStatus, userId: number, connectionId: string): void {
+    const key = `events.dead:${connectionId}`;
+    if (status === 'sent') this.alerts.resolveKnown(key);
+    if (status !== 'dead') return;
+    const summary = `Events of connection ${connectionId} could not be delivered within their time and are dead: see GET /events?status=dead.`;
+    this.alerts.raise({ type: 'events.dead', key, severity: 'warning', userId, connectionId, summary });
   }
 }

@@ -1,16 +1,17 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../common/clock';
+import { AppError } from '../common/errors';
 import { serviceVersion } from '../observability/build-info';
 import { Metrics } from '../observability/metrics';
 import { AccountHealth } from './account-health';
 import { Chance } from './chance';
-
 import { errorOf } from './klaviyo-error';
 import { interpret, type Outcome } from './outcome';
 import type { PreparedRequest } from './prepared-request';
-import { KlaviyoQuota, type QuotaRequest } from './quota';
+import { KlaviyoQuota } from './quota';
 import { decide } from './retry';
 import { KlaviyoTransport } from './transport';
+import { UsageRecorder } from './usage-recorder';
 import { Waits } from './waits';
 
 const JSON_API = 'application/vnd.api+json';
@@ -26,6 +27,7 @@ export class KlaviyoAttempts {
     private readonly quota: KlaviyoQuota,
     private readonly health: AccountHealth,
     private readonly waits: Waits,
+    private readonly usage: UsageRecorder,
     private readonly metrics: Metrics,
     private readonly clock: Clock,
     private readonly chance: Chance,
@@ -33,10 +35,18 @@ export class KlaviyoAttempts {
 
   /** @throws AppError and nothing else */
   async run(request: PreparedRequest): Promise<{ status: number; body: unknown }> {
-    const quotaRequest: QuotaRequest = { ...request, accountId: request.access.accountId };
+    try {
+      return await this.tries(request);
+    } catch (error) {
+      if (error instanceof AppError) this.usage.failed(request, error.code);
+      throw error;
+    }
+  }
+
+  private async tries(request: PreparedRequest): Promise<{ status: number; body: unknown }> {
     for (let attempt = 1; ; attempt += 1) {
-      await this.slot(quotaRequest);
-      const outcome = await this.attempt(request, quotaRequest, attempt);
+      await this.slot(request);
+      const outcome = await this.attempt(request, attempt);
       if (outcome.kind === 'success') return outcome;
       const again = decide({
         outcome,
@@ -53,26 +63,33 @@ export class KlaviyoAttempts {
     }
   }
 
-  private async slot(request: QuotaRequest): Promise<void> {
+  private async slot(request: PreparedRequest): Promise<void> {
     const operation = request.operation.name;
     const from = this.clock.now();
+    this.usage.waits(request);
     try {
       await this.quota.acquire(request);
+      this.usage.starts(request);
       this.metrics.klaviyoQuotaUsed.inc({ operation }, request.buckets.length);
     } finally {
+      this.usage.waitsNoMore(request);
       this.metrics.klaviyoQuotaWait.inc({ operation }, Math.max(0, this.clock.now() - from) / 1000);
     }
   }
 
-  private async attempt(request: PreparedRequest, quota: QuotaRequest, attempt: number): Promise<Outcome> {
+  private async attempt(request: PreparedRequest, attempt: number): Promise<Outcome> {
     const from = this.clock.now();
     const timeoutMs = Math.min(request.timeoutMs, request.deadline - from);
     if (timeoutMs <= 0) return { kind: 'timeout' };
     const result = await this.transport.send({ ...this.wire(request), timeoutMs });
     const now = this.clock.now();
     const outcome = interpret(result, request.operation.method === 'GET', now);
-    if (outcome.kind === 'throttled') this.quota.refused(quota, outcome.retryAfterMs ?? 1000);
-    else if (result.kind === 'answer' && result.rateLimit !== undefined) this.quota.learn(quota, result.rateLimit);
+    if (outcome.kind === 'throttled') {
+      this.quota.refused(request, outcome.retryAfterMs ?? 1000);
+      this.usage.throttled(request);
+      this.metrics.klaviyoThrottled.inc({ operation: request.operation.name });
+    } else if (result.kind === 'answer' && result.rateLimit !== undefined)
+      this.quota.learn(request, result.rateLimit, result.remaining);
     // Cut short by the caller's deadline, an attempt says little of Klaviyo.
     if (outcome.kind !== 'timeout' || timeoutMs >= request.timeoutMs / 2)
       this.tellHealth(request.access.accountId, outcome);
@@ -91,11 +108,16 @@ export class KlaviyoAttempts {
     return { method: operation.method, url: url.href, headers, body: payload };
   }
 
-  /** A page from something between (a block page, a redirect) is no answer: what waits for Klaviyo waits on. */
+  /**
+   * A page from something between (a block page, a redirect) says that the line works, and nothing of Klaviyo: what
+   * waits is woken when it answers itself.
+   */
   private tellHealth(accountId: string, outcome: Outcome): void {
-    if (outcome.kind === 'success' || outcome.kind === 'refused' || outcome.kind === 'throttled')
-      this.health.answered(accountId);
-    else this.health.failed(accountId);
+    const { kind } = outcome;
+    if (kind === 'success' || kind === 'refused' || kind === 'throttled') this.health.answered(accountId);
+    else if (kind === 'timeout' || kind === 'network' || outcome.status >= 500) this.health.failed(accountId);
+    else if (kind === 'failed' || outcome.status < 300) this.health.garbled(accountId);
+    else this.health.heard(accountId);
   }
 
   private record(request: PreparedRequest, attempt: number, ms: number, outcome: Outcome, requestId?: string): void {

@@ -57,6 +57,12 @@ export function unavailable(reason: string, seconds = 0): AppError {
   return new AppError('KLAVIYO_UNAVAILABLE', { reason, retryAfter: Math.max(RETRY_SECONDS, seconds) });
 }
 
+/** Nothing is sent: Klaviyo has not answered for this account for a while. @param seconds until the next try */
+export function circuitOpen(seconds: number): AppError {
+  const retryAfter = Math.max(1, Math.ceil(seconds));
+  return new AppError('KLAVIYO_UNAVAILABLE', { reason: 'the circuit of the account is open', retryAfter });
+}
+
 /** The 404 of an operation's own resource, also for an id that cannot be one. */
 export function notFound(operation: Operation, id: string | undefined): AppError {
   const reason = `Klaviyo knows no such id (${operation.name})`;

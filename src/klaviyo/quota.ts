@@ -1,3 +1,4 @@
+import type { KlaviyoAccess } from './klaviyo-access';
 import { limitsOf, type Operation } from './operation';
 
 /** One of Klaviyo's counters for an account: at most so many calls in a second, a minute, a day. */
@@ -15,7 +16,8 @@ export interface QuotaLimits {
 
 /** A call that wants to start. */
 export interface QuotaRequest {
-  readonly accountId: string;
+  /** Whose call it is, and on which of Klaviyo's accounts. */
+  readonly access: KlaviyoAccess;
   readonly operation: Operation;
   /** All that the call counts on, the endpoint's own first. */
   readonly buckets: readonly QuotaBucket[];
@@ -28,14 +30,16 @@ export interface QuotaRequest {
 export abstract class KlaviyoQuota {
   /**
    * Resolves when the call may start, its slots taken.
-   * @throws AppError KLAVIYO_RATE_LIMITED, at once when the wait is known to be longer than the deadline allows
+   * @throws AppError KLAVIYO_RATE_LIMITED, at once when the wait is known to be longer than the deadline allows;
+   * KLAVIYO_UNAVAILABLE while the account's circuit is open; SERVICE_UNAVAILABLE when nothing can be counted, or the
+   * process stops
    */
   abstract acquire(request: QuotaRequest): Promise<void>;
 
-  /** The `RateLimit-Limit` of an answer: what the account may really do. */
-  abstract learn(request: QuotaRequest, rateLimit: string): void;
+  /** The headers of an answer: what the account may really do, and what is left of this second. */
+  abstract learn(request: QuotaRequest, rateLimit: string, remaining: string | undefined): void;
 
-  /** A 429: nothing of these buckets starts before that time has passed. */
+  /** A 429: nothing of these buckets starts before that time has passed, on any replica. */
   abstract refused(request: QuotaRequest, retryAfterMs: number): void;
 }
 
@@ -49,6 +53,10 @@ export function bucketsOf(operation: Operation, query: URLSearchParams, served: 
       buckets.push({ name: extra.name, limits: { burst: extra.burst, steady: extra.steady } });
   }
   return buckets;
+}
+
+export function sameLimits(a: QuotaLimits, b: QuotaLimits): boolean {
+  return a.burst === b.burst && a.steady === b.steady && a.daily === b.daily;
 }
 
 /** `75, 75;w=1, 750;w=60, 225;w=86400` as limits; undefined where it does not name a second and a minute. */

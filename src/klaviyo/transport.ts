@@ -21,6 +21,7 @@ export type TransportResult =
       body: Buffer;
       retryAfter: string | undefined;
       rateLimit: string | undefined;
+      remaining: string | undefined;
       requestId: string | undefined;
     }
   | { kind: 'timeout' }
@@ -72,6 +73,7 @@ export class KlaviyoTransport implements OnApplicationShutdown {
         body: data,
         retryAfter: header('retry-after'),
         rateLimit: header('ratelimit-limit'),
+        remaining: header('ratelimit-remaining'),
         requestId: requestIdOf(header('x-klaviyo-request-id') ?? header('x-request-id') ?? header('cf-ray')),
       };
     } catch (error) {

@@ -48,6 +48,26 @@ export class Metrics {
     labelNames: ['operation'],
     registers: [this.registry],
   });
+  /** 429s of Klaviyo: ours to avoid, so each says that somebody else uses the quota or that a limit changed. */
+  readonly klaviyoThrottled = new Counter({
+    name: 'klaviyo_throttled_total',
+    help: 'Calls that Klaviyo refused with 429',
+    labelNames: ['operation'],
+    registers: [this.registry],
+  });
+  /** Accounts whose circuit this process knows to be open. */
+  readonly klaviyoCircuitsOpen = new Gauge({
+    name: 'klaviyo_circuits_open',
+    help: 'Accounts that Klaviyo does not answer for',
+    registers: [this.registry],
+  });
+  /** What operators were told. `outcome`: told, failed (to be tried again), dropped. */
+  readonly alerts = new Counter({
+    name: 'alerts_total',
+    help: 'Messages to ALERT_WEBHOOK_URL',
+    labelNames: ['type', 'outcome'],
+    registers: [this.registry],
+  });
   /** Events accepted, by what became of them: sent, queued, failed, dead, cancelled. */
   readonly events = new Counter({
     name: 'klaviyo_events_total',

@@ -8,7 +8,10 @@ import { ENV, readEnv } from '../../src/config/env';
 import { KlaviyoAccess } from '../../src/klaviyo/klaviyo-access';
 import { KlaviyoClient } from '../../src/klaviyo/klaviyo.client';
 import { KlaviyoModule } from '../../src/klaviyo/klaviyo.module';
+import { DatabaseModule } from '../../src/database/database.module';
+import { AlertsModule } from '../../src/observability/alerts.module';
 import { Metrics } from '../../src/observability/metrics';
+import { createDatabase, type TestDatabase } from '../support/database';
 
 /** Everything that was logged, as objects. */
 export class LogLines implements LoggerService {
@@ -28,15 +31,22 @@ export interface ClientUnderTest {
   stop(): Promise<void>;
 }
 
-/** The real module with the real clock, speaking to `url`. */
+/**
+ * The real module with the real clock and a database of its own, speaking to `url`.
+ * @param shared a database that several share, as replicas do
+ */
 export async function startClient(
   url: string,
   env: Record<string, string> = {},
   clock?: Clock,
+  shared?: TestDatabase,
 ): Promise<ClientUnderTest> {
+  const database = shared ?? (await createDatabase());
   const variables = readEnv({
     NODE_ENV: 'test',
-    DATABASE_URL: 'postgres://nobody@127.0.0.1:9/none',
+    DATABASE_URL: database.url,
+    DATABASE_POOL_SIZE: '2',
+    MIGRATE_ON_START: 'false',
     SERVICE_API_KEYS: `test:${'s'.repeat(40)}`,
     ENCRYPTION_KEYS: `t1:${Buffer.alloc(32, 1).toString('base64')}`,
     KLAVIYO_API_BASE_URL: url,
@@ -50,7 +60,7 @@ export async function startClient(
   })
   class HouseModule {}
 
-  const builder = Test.createTestingModule({ imports: [HouseModule, KlaviyoModule] });
+  const builder = Test.createTestingModule({ imports: [HouseModule, DatabaseModule, AlertsModule, KlaviyoModule] });
   if (clock) builder.overrideProvider(Clock).useValue(clock);
   const module: TestingModule = await builder.compile();
   const logs = new LogLines();
@@ -61,7 +71,10 @@ export async function startClient(
     logs,
     metrics: module.get(Metrics),
     drain: module.get(Drain),
-    stop: () => module.close(),
+    stop: async () => {
+      await module.close();
+      if (!shared) await database.drop();
+    },
   };
 }
 

@@ -9,7 +9,15 @@ const NOW = Date.parse('2026-11-22T12:00:00Z');
 
 function answer(status: number, body: unknown, retryAfter?: string): TransportResult {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return { kind: 'answer', status, body: Buffer.from(text), retryAfter, rateLimit: undefined, requestId: undefined };
+  return {
+    kind: 'answer',
+    status,
+    body: Buffer.from(text),
+    retryAfter,
+    rateLimit: undefined,
+    remaining: undefined,
+    requestId: undefined,
+  };
 }
 
 function fault(code: string, detail: string, source: object = {}, meta: object = {}): object {
