@@ -5,8 +5,8 @@ import { call, connectAccount, runMain, seedOfRun, startStack, type Stack } from
 
 const SECONDS = setting('LOAD_SECONDS', 10);
 const CONNECTIONS = setting('LOAD_CONNECTIONS', 20);
-/** Before the measured time: the service's code is compiled, its pools are filled. */
-const WARM_UP_SECONDS = Math.min(2, SECONDS);
+/** Before the measured time: the service's code is compiled, its pools are filled. Not where nothing is measured anyway. */
+const WARM_UP_SECONDS = SECONDS < 1 ? 0 : Math.min(2, SECONDS);
 const USER = 1;
 
 interface Scenario {
@@ -67,7 +67,7 @@ interface Row {
 async function measure(stack: Stack, scenario: Scenario, first: number, accountId: string): Promise<Row> {
   let n = first;
   const load = (duration: number) => cannon(stack, scenario, duration, () => n++);
-  await load(WARM_UP_SECONDS);
+  if (WARM_UP_SECONDS > 0) await load(WARM_UP_SECONDS);
   const before = await receivedBy(stack, accountId);
   const result = await load(SECONDS);
   const received = (await receivedBy(stack, accountId)) - before;

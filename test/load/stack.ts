@@ -39,10 +39,6 @@ export interface Stack {
   sandboxUrl: string;
   serviceKey: string;
   backends: Backends;
-  /** Milliseconds from the start of the service's process to its first good `/health/ready`. */
-  readyAfterMs: number;
-  /** Resident memory of the service's process now, in megabytes (of 2^20 bytes). */
-  residentMb(): number;
   stop(): Promise<void>;
 }
 
@@ -184,11 +180,9 @@ export async function startService(
 export async function startStack(options: BackendOptions): Promise<Stack> {
   const backends = await startBackends(options);
   try {
-    // The first start migrates; the second is what operators see every day.
-    await (await startService(backends)).stop();
-    const { url, readyAfterMs, residentMb } = await startService(backends);
+    const { url } = await startService(backends);
     const { sandboxUrl, serviceKey, stop } = backends;
-    return { url, sandboxUrl, serviceKey, backends, readyAfterMs, residentMb, stop };
+    return { url, sandboxUrl, serviceKey, backends, stop };
   } catch (error) {
     await backends.stop();
     throw error;
