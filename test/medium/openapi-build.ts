@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 const ROOT = process.cwd();
 /** Beside node_modules' packages, so that what is built finds them, and away from `dist/`, which may be running. */
-const FOLDER = join(ROOT, 'node_modules', '.cache', 'openapi');
+const CACHE = join(ROOT, 'node_modules', '.cache');
 const START_LIMIT_MS = 60_000;
 
 export interface BuiltService {
@@ -22,9 +22,9 @@ export interface BuiltService {
  * types of the request and answer classes into schemas, so only a built service has the document that users see.
  */
 export async function startBuilt(databaseUrl: string, env: Record<string, string> = {}): Promise<BuiltService> {
-  await build();
+  const main = await build('openapi');
   const port = await freePort();
-  const child = spawn(process.execPath, [join(FOLDER, 'dist', 'src', 'main.js')], {
+  const child = spawn(process.execPath, [main], {
     cwd: ROOT,
     env: {
       PATH: process.env.PATH,
@@ -48,10 +48,15 @@ export async function startBuilt(databaseUrl: string, env: Record<string, string
   return { url, stdout: () => logged, stop: () => stop(child) };
 }
 
-async function build(): Promise<void> {
-  mkdirSync(FOLDER, { recursive: true });
-  const tsconfig = join(FOLDER, 'tsconfig.json');
-  const compilerOptions = { rootDir: ROOT, outDir: join(FOLDER, 'dist'), incremental: false, sourceMap: false };
+/**
+ * Builds the service into a folder of its own, so that specs that build at the same time do not meet.
+ * @returns the program to start
+ */
+export async function build(name: string): Promise<string> {
+  const folder = join(CACHE, name);
+  mkdirSync(folder, { recursive: true });
+  const tsconfig = join(folder, 'tsconfig.json');
+  const compilerOptions = { rootDir: ROOT, outDir: join(folder, 'dist'), incremental: false, sourceMap: false };
   writeFileSync(
     tsconfig,
     JSON.stringify({
@@ -66,9 +71,10 @@ async function build(): Promise<void> {
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const [code] = (await once(child, 'exit')) as [number | null];
   if (code !== 0) throw new Error(`nest build failed:\n${said}`);
+  return join(folder, 'dist', 'src', 'main.js');
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
