@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { round } from './figures.ts';
 import { builtEntry, project, runMain, seedOfRun } from './stack.ts';
 
-const PROGRAMS = ['bench-faults', 'run', 'bench-client', 'bench-gateway', 'bench-start'];
+const PROGRAMS = ['bench-faults', 'run', 'bench-client', 'bench-gateway', 'bench-start', 'bench-quota'];
 /** So small that nothing is measured; what is set outside goes before. */
 const SMALLEST = {
   BENCH_RUNS: '1',
