@@ -28,6 +28,8 @@ export class AccountHealth {
   private readonly logger = new Logger('KlaviyoHealth');
   /** An account that answers is not in it. */
   private readonly sick = new Map<string, Sickness>();
+  /** Accounts that have answered this process. */
+  private readonly met = new Set<string>();
   /** Accounts whose circuit this process knows to be open. */
   private readonly open = new Set<string>();
   /** By account: a change of its circuit that is on its way to the database. */
@@ -75,13 +77,17 @@ export class AccountHealth {
     if (this.open.has(accountId)) this.closes(accountId);
   }
 
-  /** Klaviyo itself answered, whatever it said. */
+  /**
+   * Klaviyo itself answered, whatever it said. The first answer for an account is a recovery too: a process that knew
+   * it to be sick may have died of it, and what waits must not wait on.
+   */
   answered(accountId: string): void {
     this.heard(accountId);
     const sickness = this.sick.get(accountId);
-    if (sickness === undefined) return;
+    const isNew = this.meets(accountId);
+    if (sickness === undefined && !isNew) return;
     this.sick.delete(accountId);
-    this.logger.log({ msg: 'Klaviyo answers again', accountId, failures: sickness.failures });
+    if (sickness) this.logger.log({ msg: 'Klaviyo answers again', accountId, failures: sickness.failures });
     for (const listener of this.listeners) {
       try {
         listener(accountId);
@@ -138,6 +144,13 @@ export class AccountHealth {
         if (this.writing.get(accountId) === task) this.writing.delete(accountId);
       });
     this.writing.set(accountId, task);
+  }
+
+  private meets(accountId: string): boolean {
+    if (this.met.has(accountId)) return false;
+    if (this.met.size >= MOST_SICK) this.met.clear();
+    this.met.add(accountId);
+    return true;
   }
 
   private sicknessOf(accountId: string): Sickness {

@@ -18,7 +18,8 @@ const LONG = 120_000 + ROUNDS * 30_000;
 jest.setTimeout(LONG);
 
 const USER = 707;
-const WAITING = `SELECT count(*)::int AS n FROM sent_event WHERE status <> 'sent'`;
+const WAITING = `SELECT status, attempts, last_error, lease IS NOT NULL AS leased, next_attempt_at - now() AS due
+  FROM sent_event WHERE status <> 'sent' ORDER BY next_attempt_at LIMIT 5`;
 
 describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
   let main: string;
@@ -57,8 +58,13 @@ describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
     });
   }
 
-  const allSent = (databaseUrl: string) =>
-    until('every event is sent', async () => (await sql<{ n: number }>(databaseUrl, WAITING))[0]?.n === 0, 90_000);
+  async function allSent(databaseUrl: string): Promise<void> {
+    let waiting: object[] = [];
+    const none = async () => (waiting = await sql(databaseUrl, WAITING)).length === 0;
+    await until('every event is sent', none, 90_000).catch((error: unknown) => {
+      throw new Error(`${String(error)}: ${JSON.stringify(waiting)}`);
+    });
+  }
 
   it('at any moment keeps what it accepted, and does nothing again that it answered', async () => {
     const random = chance(SEED);
@@ -124,6 +130,40 @@ describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
       expect([mark, profiles.map(({ properties }) => properties)]).toEqual([mark, [{ tags: ['t'] }]]);
     });
   }
+
+  it('leaves nothing waiting for its turn once Klaviyo answers its successor', async () => {
+    const database = await createDatabase();
+    try {
+      const account = await sandbox.createAccount({ limits: 'off' });
+      const service = await launch(database.url);
+      await connect(service.url, USER, account);
+      await sandbox.fault(account.id, { preset: '503', times: 'forever', match: { operation: 'createEvent' } });
+      const callers = new Callers(service.url, USER, SEED);
+      const event = { eventType: 'Waiting', eventData: { mark: 'waiting' }, profile: { externalId: 'p' } };
+      const body = { userId: USER, event };
+      const wish = {
+        kind: 'event',
+        mark: 'waiting',
+        path: '/trigger-event',
+        headers: {},
+        unanswered: 0,
+        body,
+      } as const;
+      expect((await callers.ask(wish))?.status).toBe(202);
+      await service.kill();
+      // Late in its plan: what knew that the account was unwell has died.
+      await sql(
+        database.url,
+        `UPDATE sent_event SET attempts = 6, lease = NULL, next_attempt_at = now() + interval '10 minutes'`,
+      );
+      await sandbox.clearFaults(account.id);
+      await service.start();
+      expect((await get(service.url, `/get-lists?userId=${USER}`)).status).toBe(200);
+      await until('the event is sent', async () => (await marksOf(sandbox, account)).get('waiting') === 1, 15_000);
+    } finally {
+      await database.drop();
+    }
+  });
 
   it('asked to stop lets calls finish, answers the others 503 after 8 s, and is gone within 10 s with 0', async () => {
     await stopped;
