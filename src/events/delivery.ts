@@ -1,4 +1,5 @@
 import { AppError, type ErrorCode } from '../common/errors';
+import { isCircuitOpen } from '../klaviyo/klaviyo-error';
 
 /** Waits between attempts, in seconds; the last one repeats until the event expires. */
 const PLAN: readonly number[] = [2, 5, 10, 20, 60, 300, 900];
@@ -19,13 +20,17 @@ export type Verdict =
   | { kind: 'rejected'; code: ErrorCode; error: AppError }
   /** Klaviyo refuses us: a key, a permission or a revision has to change first. */
   | { kind: 'refused'; code: ErrorCode; error: AppError }
-  /** Klaviyo cannot take it now, or did not say; `retryAfter` seconds where it named them. */
-  | { kind: 'later'; code: ErrorCode; retryAfter?: number };
+  /**
+   * Klaviyo cannot take it now, or did not say; `retryAfter` seconds where it named them. `unasked` where it was not
+   * even asked, because it has not answered for a while.
+   */
+  | { kind: 'later'; code: ErrorCode; retryAfter?: number; unasked?: true };
 
 /** What a failed attempt means for the event. What is not understood is tried again: an accepted event is not lost. */
 export function verdictOf(error: unknown): Verdict {
   if (!(error instanceof AppError)) return { kind: 'later', code: 'INTERNAL' };
-  const { code } = error;
+  const { code, retryAfter } = error;
+  const when = retryAfter === undefined ? {} : { retryAfter };
   switch (code) {
     case 'KLAVIYO_REJECTED':
     case 'PROFILE_NOT_FOUND':
@@ -37,9 +42,9 @@ export function verdictOf(error: unknown): Verdict {
     case 'KLAVIYO_REVISION_RETIRED':
       return { kind: 'refused', code, error };
     case 'KLAVIYO_RATE_LIMITED':
-      return { kind: 'later', code, ...(error.retryAfter === undefined ? {} : { retryAfter: error.retryAfter }) };
+      return { kind: 'later', code, ...when };
     default:
-      return { kind: 'later', code };
+      return isCircuitOpen(error) ? { kind: 'later', code, ...when, unasked: true } : { kind: 'later', code };
   }
 }
 
@@ -85,6 +90,7 @@ export function settlementOf(address: Address, attempts: number, verdict: Verdic
         ...base,
         status: 'queued',
         error: verdict.code,
+        attempts: verdict.unasked ? 0 : 1,
         pause: verdict.retryAfter ?? pauseAfter(attempts + 1),
       };
   }

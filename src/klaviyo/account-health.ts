@@ -11,7 +11,7 @@ const SPREAD_MS = 10_000;
 const MOST_SICK = 10_000;
 
 interface Sickness {
-  /** Since the last answer: transport failures, 5xx, and answers cut short. */
+  /** Since the last answer of Klaviyo's own: transport failures, 5xx, half answers and pages of others. */
   failures: number;
   /** Of them, those that count for the circuit: no answer, or a 5xx. */
   unanswered: number;
@@ -63,18 +63,13 @@ export class AccountHealth {
     else if (sickness.unanswered >= FAILURES && now - sickness.since >= SPREAD_MS) this.opens(accountId, sickness);
   }
 
-  /** Half an answer: Klaviyo is there, but nothing can be said of its recovery. */
+  /**
+   * Half an answer, or a page of something between: the circuit closes, as at any HTTP answer below 500, but the account
+   * is not well before Klaviyo itself answers.
+   */
   garbled(accountId: string): void {
-    const sickness = this.sicknessOf(accountId);
-    sickness.failures += 1;
+    this.sicknessOf(accountId).failures += 1;
     this.heard(accountId);
-  }
-
-  /** Some HTTP answer below 500, whoever gave it: closes the circuit, and tells nothing else. */
-  heard(accountId: string): void {
-    const sickness = this.sick.get(accountId);
-    if (sickness) sickness.unanswered = 0;
-    if (this.open.has(accountId)) this.closes(accountId);
   }
 
   /**
@@ -108,6 +103,12 @@ export class AccountHealth {
     // An answer to the probe is a recovery, although this process saw no failure.
     this.sicknessOf(accountId);
     this.gauge();
+  }
+
+  private heard(accountId: string): void {
+    const sickness = this.sick.get(accountId);
+    if (sickness) sickness.unanswered = 0;
+    if (this.open.has(accountId)) this.closes(accountId);
   }
 
   private opens(accountId: string, { unanswered, since }: Sickness): void {

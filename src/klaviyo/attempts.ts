@@ -116,8 +116,7 @@ export class KlaviyoAttempts {
     const { kind } = outcome;
     if (kind === 'success' || kind === 'refused' || kind === 'throttled') this.health.answered(accountId);
     else if (kind === 'timeout' || kind === 'network' || outcome.status >= 500) this.health.failed(accountId);
-    else if (kind === 'failed' || outcome.status < 300) this.health.garbled(accountId);
-    else this.health.heard(accountId);
+    else this.health.garbled(accountId);
   }
 
   private record(request: PreparedRequest, attempt: number, ms: number, outcome: Outcome, requestId?: string): void {

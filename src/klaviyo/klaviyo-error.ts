@@ -15,6 +15,7 @@ export interface RefusedRequest {
 
 /** Klaviyo rejects the cursor: paging starts again from its filter. See `isCursorExpired`. */
 const CURSOR_EXPIRED = 'cursor expired';
+const CIRCUIT_OPEN = 'the circuit of the account is open';
 /** Until something that failed on Klaviyo's side is worth another try. */
 const RETRY_SECONDS = 5;
 
@@ -59,8 +60,12 @@ export function unavailable(reason: string, seconds = 0): AppError {
 
 /** Nothing is sent: Klaviyo has not answered for this account for a while. @param seconds until the next try */
 export function circuitOpen(seconds: number): AppError {
-  const retryAfter = Math.max(1, Math.ceil(seconds));
-  return new AppError('KLAVIYO_UNAVAILABLE', { reason: 'the circuit of the account is open', retryAfter });
+  return new AppError('KLAVIYO_UNAVAILABLE', { reason: CIRCUIT_OPEN, retryAfter: Math.max(1, Math.ceil(seconds)) });
+}
+
+/** Was nothing sent because the account's circuit is open? */
+export function isCircuitOpen(error: unknown): boolean {
+  return error instanceof AppError && error.reason === CIRCUIT_OPEN;
 }
 
 /** The 404 of an operation's own resource, also for an id that cannot be one. */

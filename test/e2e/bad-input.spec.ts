@@ -15,6 +15,7 @@ const OTHERS = [
   'DELETE /connect',
   'GET /campaigns/:id',
   'GET /connect',
+  'GET /connections/:id/usage',
   'GET /events',
   'GET /events/:id',
   'GET /get-campaigns',

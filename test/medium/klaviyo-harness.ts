@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Global, Module, type LoggerService } from '@nestjs/common';
+import { Global, Module, type LoggerService, type Type } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Clock, SystemClock } from '../../src/common/clock';
 import { Drain } from '../../src/common/drain';
@@ -28,6 +28,8 @@ export interface ClientUnderTest {
   logs: LogLines;
   metrics: Metrics;
   drain: Drain;
+  /** Any other part of the module. */
+  get<T>(type: Type<T>): T;
   stop(): Promise<void>;
 }
 
@@ -71,6 +73,7 @@ export async function startClient(
     logs,
     metrics: module.get(Metrics),
     drain: module.get(Drain),
+    get: (type) => module.get(type),
     stop: async () => {
       await module.close();
       if (!shared) await database.drop();

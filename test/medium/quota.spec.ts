@@ -1,4 +1,3 @@
-import { Client } from 'pg';
 import { operations } from '../../src/klaviyo/operations';
 import type { QuotaLimits } from '../../src/klaviyo/quota';
 import { QuotaDatabase } from '../../src/klaviyo/quota-database';
@@ -6,6 +5,7 @@ import type { Taken } from '../../src/klaviyo/quota-ledger';
 import { QuotaSystemRepository } from '../../src/klaviyo/quota.system.repository';
 import type { Env } from '../../src/config/env';
 import { createDatabase, type TestDatabase } from '../support/database';
+import { DatabaseClock } from '../support/database-clock';
 import { QuotaModel } from '../support/quota-model';
 
 const START = Date.parse('2026-11-22T12:34:56Z');
@@ -30,44 +30,6 @@ class Replicas {
   }
 }
 
-/**
- * The statements as they are, by a clock of the test's: in this database `clock_timestamp()` is found in a schema that
- * comes before PostgreSQL's own.
- */
-class Time {
-  private constructor(
-    private readonly client: Client,
-    private ms: number,
-  ) {}
-
-  static async take(database: TestDatabase): Promise<Time> {
-    const client = new Client({ connectionString: database.url });
-    await client.connect();
-    const name = new URL(database.url).pathname.slice(1);
-    await client.query(`
-      CREATE SCHEMA test_clock;
-      CREATE TABLE test_clock.at (ms float8 NOT NULL);
-      INSERT INTO test_clock.at VALUES (${START});
-      CREATE FUNCTION test_clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-        AS 'SELECT pg_catalog.to_timestamp(ms / 1000) FROM test_clock.at';
-      ALTER DATABASE "${name}" SET search_path = test_clock, pg_catalog, public;`);
-    return new Time(client, START);
-  }
-
-  get now(): number {
-    return this.ms;
-  }
-
-  async set(ms: number): Promise<void> {
-    this.ms = ms;
-    await this.client.query('UPDATE test_clock.at SET ms = $1', [ms]);
-  }
-
-  async end(): Promise<void> {
-    await this.client.end();
-  }
-}
-
 function chanceOf(seed: number): () => number {
   let state = seed;
   return () => {
@@ -85,12 +47,12 @@ const total = (taken: readonly (Taken | undefined)[]): number =>
 
 describe(`the quota in PostgreSQL, by a clock of its own (SEED=${SEED})`, () => {
   let database: TestDatabase;
-  let time: Time;
+  let time: DatabaseClock;
   let replicas: Replicas;
 
   beforeAll(async () => {
     database = await createDatabase();
-    time = await Time.take(database);
+    time = await DatabaseClock.take(database);
     replicas = new Replicas(database.url, 2);
   });
   afterAll(async () => {

@@ -1,5 +1,6 @@
 import { AppError, type ErrorCode } from '../../src/common/errors';
 import { LIFETIME_SECONDS, pauseAfter, settlementOf, verdictOf } from '../../src/events/delivery';
+import { circuitOpen } from '../../src/klaviyo/klaviyo-error';
 import { inCallersWords } from '../../src/events/events.klaviyo';
 
 const ROW = { userId: 1, connectionId: 'c', id: 'e', lease: 'l' };
@@ -50,6 +51,12 @@ describe('what an attempt means for the event', () => {
       verdictOf(new AppError('KLAVIYO_TIMEOUT')),
       6,
       { status: 'queued', error: 'KLAVIYO_TIMEOUT', pause: 900, attempts: 1 },
+    ],
+    [
+      'an account that nothing is sent to for now, which costs no attempt',
+      verdictOf(circuitOpen(3.2)),
+      4,
+      { status: 'queued', error: 'KLAVIYO_UNAVAILABLE', pause: 4, attempts: 0 },
     ],
     [
       'a limit with a time',
