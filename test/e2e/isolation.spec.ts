@@ -32,7 +32,6 @@ const OURS: Readonly<Record<string, (names: Names, who: Person) => Try[]>> = {
     { path: `/connections/${connectionId}`, body: { privateApiKey: account.key } },
   ],
   'GET /connections/:id/usage': ({ connectionId }) => [{ path: `/connections/${connectionId}/usage` }],
-  'GET /connections/:id/usage': ({ connectionId }) => [{ path: `/connections/${connectionId}/usage` }],
   'POST /subscribe': ({ connectionId }) => [
     { path: '/subscribe', body: { connectionId, profile: { email: 'taken@example.com' } } },
   ],
