@@ -30,7 +30,7 @@ export class QuotaDatabase implements OnApplicationShutdown {
       query_timeout: ANSWER_MS,
       idleTimeoutMillis: 300_000,
       keepAlive: true,
-      options: '-c synchronous_commit=off',
+      options: '-c synchronous_commit=off -c plan_cache_mode=force_generic_plan -c jit=off',
     });
     // An idle line that PostgreSQL closed is replaced at the next statement.
     this.pool.on('error', (error) => this.logger.debug({ msg: 'an idle connection ended', reason: error.message }));

@@ -1,6 +1,6 @@
 import type { QuotaLimits } from './quota';
 import { figuresOf } from './quota-figures';
-import type { BucketState } from './quota-ledger';
+import type { BucketState, Taken } from './quota-ledger';
 
 /** What one counter comes back as. */
 export interface QuotaRow {
@@ -59,7 +59,7 @@ export function valuesOf(limits: QuotaLimits, share: number): (number | null)[] 
   ];
 }
 
-export function stateOf(row: QuotaRow): BucketState {
+function stateOf(row: QuotaRow): BucketState {
   const { burst, steady, daily, dayLeft, dayKept, dayWait, blocked } = row;
   const dayHeld = (kept: number): number => (dayLeft !== null && dayLeft - kept < 1 ? dayWait : 0);
   return {
@@ -77,5 +77,17 @@ export function stateOf(row: QuotaRow): BucketState {
     held: Math.max(blocked, dayHeld(0)),
     heldBackground: Math.max(blocked, dayHeld(dayKept)),
     dayOver: dayLeft !== null && dayLeft < 1,
+  };
+}
+
+/** What the rows of one answer say together: what was given stands in each. */
+export function takenOf(rows: readonly QuotaRow[]): Taken {
+  const { interactive = 0, background = 0, openFor = null } = rows[0] ?? {};
+  return {
+    interactive,
+    background,
+    circuit: openFor === null ? 'closed' : interactive + background > 0 ? 'probe' : 'open',
+    openFor: openFor ?? 0,
+    buckets: rows.map(stateOf),
   };
 }

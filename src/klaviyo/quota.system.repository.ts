@@ -3,7 +3,7 @@ import { OPEN_SECONDS, PROBE_SECONDS } from './circuit.system.repository';
 import type { QuotaBucket } from './quota';
 import { QuotaDatabase } from './quota-database';
 import { QuotaLedger, type BucketUse, type Taken, type Wanted } from './quota-ledger';
-import { FIGURES, stateOf, valuesOf, type QuotaRow } from './quota-row';
+import { FIGURES, takenOf, valuesOf, type QuotaRow } from './quota-row';
 
 /** What of the steady rate is left when a 429 found the minute used up; it never falls below the last one. */
 const MOST_LOST = 0.4;
@@ -22,6 +22,14 @@ const HOUR = `floor(now / 3600)::bigint`;
 const HOUR_OF = `(${HOUR} - mod(${HOUR} - place + 1, 25))`;
 const RING = `unnest(hours) WITH ORDINALITY AS ring(n, place) WHERE ${HOUR_OF} <= hour`;
 
+/** What is left of the day, and the first hour that counts. */
+const DAYS = `CASE WHEN daily_room IS NOT NULL THEN daily_room - (SELECT coalesce(sum(n), 0) FROM ${RING}) END AS day_left,
+    CASE WHEN daily_room IS NOT NULL THEN (SELECT min(${HOUR_OF}) FROM ${RING} AND n > 0) END AS first_hour`;
+/** The ring, with what was taken now. */
+const HOURS = `CASE WHEN c.daily_room IS NOT NULL THEN (
+      SELECT array_agg(CASE WHEN ${HOUR_OF} <= c.hour THEN coalesce(c.hours[place], 0) ELSE 0 END
+        + CASE WHEN ${HOUR_OF} = ${HOUR} THEN n ELSE 0 END ORDER BY place) FROM generate_series(1, 25) AS place) END`;
+
 /**
  * An arrival time that counts now. None can be further away than a full room takes; twice as far, the clock jumped back
  * (another server after a failover), and counting begins anew rather than wait for the old time.
@@ -33,9 +41,10 @@ const arrival = (column: string, full: string): string => `CASE WHEN ${column} >
  * One statement: holds the counters in the order of their names, so that two replicas cannot wait for each other, reads
  * the clock once they are held, gives as many calls as every one of them allows, and writes them down.
  */
-const TAKE = `
+const take = (counts: 'days' | 'no days'): string => `
 WITH held AS MATERIALIZED (
-  SELECT * FROM klaviyo_quota WHERE account_id = $1 AND bucket = ANY($2::text[]) ORDER BY bucket FOR UPDATE
+  SELECT * FROM klaviyo_quota WHERE account_id = $1 AND bucket = ANY($2::text[])
+    ${counts === 'days' ? '' : 'AND daily_room IS NULL'} ORDER BY bucket FOR UPDATE
 ), clock AS MATERIALIZED (
   SELECT count(*) AS buckets, ${NOW} AS now FROM held
 ), circuit AS MATERIALIZED (
@@ -44,8 +53,7 @@ WITH held AS MATERIALIZED (
 ), paced AS MATERIALIZED (
   SELECT *, steady_gap / ${PACE} AS gap,
     greatest(1, burst_room - others * greatest(0, 1 - greatest(0, now - others_at) / ${OTHERS_SECONDS})) AS room,
-    CASE WHEN daily_room IS NOT NULL THEN daily_room - (SELECT coalesce(sum(n), 0) FROM ${RING}) END AS day_left,
-    CASE WHEN daily_room IS NOT NULL THEN (SELECT min(${HOUR_OF}) FROM ${RING} AND n > 0) END AS first_hour
+    ${counts === 'days' ? DAYS : 'NULL::float8 AS day_left, NULL::bigint AS first_hour'}
   FROM held CROSS JOIN clock
 ), counted AS MATERIALIZED (
   SELECT *, ${arrival('steady_tat', 'steady_room * gap')} AS steady_at,
@@ -76,9 +84,7 @@ WITH held AS MATERIALIZED (
     second = floor(now), hour = greatest(c.hour, ${HOUR}),
     second_used = n + CASE WHEN c.second = floor(now) THEN c.second_used ELSE 0 END,
     second_before = CASE c.second WHEN floor(now) THEN c.second_before WHEN floor(now) - 1 THEN c.second_used ELSE 0 END,
-    hours = CASE WHEN c.daily_room IS NOT NULL THEN (
-      SELECT array_agg(CASE WHEN ${HOUR_OF} <= c.hour THEN coalesce(c.hours[place], 0) ELSE 0 END
-        + CASE WHEN ${HOUR_OF} = ${HOUR} THEN n ELSE 0 END ORDER BY place) FROM generate_series(1, 25) AS place) END
+    hours = ${counts === 'days' ? HOURS : 'NULL'}
   FROM counted c CROSS JOIN (SELECT interactive + background AS n FROM given) g
   WHERE q.account_id = $1 AND q.bucket = c.bucket AND n > 0
   RETURNING q.bucket, q.second_used + q.second_before AS recent
@@ -95,29 +101,59 @@ SELECT c.bucket, c.burst, c.steady, c.daily, c.learned, c.share, g.interactive, 
   day_left - g.interactive - g.background AS "dayLeft", daily_keep AS "dayKept",
   (coalesce(first_hour, ${HOUR}) + 25) * 3600 - now AS "dayWait"
 FROM counted c CROSS JOIN given g LEFT JOIN written w USING (bucket)`;
+/** Few endpoints have a day to count. */
+const TAKE = take('no days');
+const TAKE_OF_DAY = take('days');
+
+/**
+ * The ordinary case in a statement a third as long (0.1 ms rather than 0.3): all that is wanted fits one counter that
+ * has neither a day nor others to mind, of an account that is well. Anything else changes no row, and is for TAKE.
+ */
+const TAKE_EASILY = `
+UPDATE klaviyo_quota SET
+  steady_tat = greatest(steady_tat, now) + $3 * steady_gap, burst_tat = greatest(burst_tat, now) + $3 * burst_gap,
+  second = floor(now), hour = greatest(hour, ${HOUR}),
+  second_used = $3 + CASE WHEN second = floor(now) THEN second_used ELSE 0 END,
+  second_before = CASE second WHEN floor(now) THEN second_before WHEN floor(now) - 1 THEN second_used ELSE 0 END
+FROM (SELECT ${NOW} AS now OFFSET 0) clock
+WHERE account_id = $1 AND bucket = $2 AND blocked_until <= now AND daily_room IS NULL
+  AND $3::int <= steady_room - greatest(0, steady_tat - now) / steady_gap + 1e-6
+  AND $3::int <= burst_room - greatest(0, burst_tat - now) / burst_gap + 1e-6
+  AND (pace >= 1 OR now - paced_at > 10 * pace_scale) AND (others = 0 OR now - others_at > ${OTHERS_SECONDS})
+  AND NOT EXISTS (SELECT FROM klaviyo_circuit c WHERE c.account_id = $1)
+RETURNING bucket, burst, steady, daily, learned, share, $3::int AS interactive, 0 AS background,
+  NULL::float8 AS "openFor", second_used + second_before AS recent, 1 AS rows,
+  steady_tat - now - (steady_room - 1) * steady_gap AS "steadyWait", steady_gap AS "steadyGap",
+  steady_keep AS "steadyKept", burst_tat - now - (burst_room - 1) * burst_gap AS "burstWait", burst_gap AS "burstGap",
+  burst_room - greatest(1, burst_room - burst_keep) AS "burstKept", 0 AS blocked, NULL::float8 AS "dayLeft",
+  daily_keep AS "dayKept", 0 AS "dayWait"`;
 
 /** Klaviyo's counters in PostgreSQL: shared by all replicas, all connections and all users of an account. */
 @Injectable()
 export class QuotaSystemRepository extends QuotaLedger {
   private sweptAt = 0;
+  /** Counters that were found to count a day, for some account. */
+  private readonly daily = new Set<string>();
 
   constructor(private readonly database: QuotaDatabase) {
     super();
   }
 
   override async take(accountId: string, buckets: readonly string[], wanted: Wanted): Promise<Taken | undefined> {
+    const [only, more] = buckets;
+    if (wanted.background === 0 && wanted.interactive > 0 && more === undefined) {
+      const easy = await this.database.run<QuotaRow>('quota-easy', TAKE_EASILY, [accountId, only, wanted.interactive]);
+      if (easy[0] !== undefined) return takenOf(easy);
+    }
     const params = [accountId, buckets, wanted.interactive, wanted.background];
-    const rows = await this.database.run<QuotaRow>('quota-take', TAKE, params);
-    const [first] = rows;
-    if (first === undefined || first.rows < buckets.length) return undefined;
-    const { interactive, background, openFor } = first;
-    return {
-      interactive,
-      background,
-      circuit: openFor === null ? 'closed' : interactive + background > 0 ? 'probe' : 'open',
-      openFor: openFor ?? 0,
-      buckets: rows.map(stateOf),
-    };
+    const whole = (rows: QuotaRow[]): boolean => rows[0] !== undefined && rows[0].rows === buckets.length;
+    let rows: QuotaRow[] = [];
+    if (!buckets.some((bucket) => this.daily.has(bucket))) rows = await this.database.run('quota-take', TAKE, params);
+    if (!whole(rows)) {
+      rows = await this.database.run('quota-take-day', TAKE_OF_DAY, params);
+      for (const { bucket, daily } of rows) if (daily !== null) this.daily.add(bucket);
+    }
+    return whole(rows) ? takenOf(rows) : undefined;
   }
 
   override async open(accountId: string, buckets: readonly QuotaBucket[], share: number): Promise<void> {
