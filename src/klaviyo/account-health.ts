@@ -7,6 +7,8 @@ import { CircuitSystemRepository } from './circuit.system.repository';
 /** The circuit opens after that many failures in a row, once they are spread over that long. */
 const FAILURES = 20;
 const SPREAD_MS = 10_000;
+/** An account that is well for that long is told to be; one that comes and goes is told of once. */
+const QUIET_SECONDS = 60;
 /** Accounts that nobody asks about any more leave in order of their first failure. */
 const MOST_SICK = 10_000;
 
@@ -130,7 +132,7 @@ export class AccountHealth {
     this.gauge();
     this.logger.log({ msg: 'the circuit closes', accountId });
     this.write('closes', accountId, () => this.circuits.close(accountId));
-    this.alerts.resolve(keyOf(accountId));
+    this.alerts.resolve(keyOf(accountId), QUIET_SECONDS);
   }
 
   /** Without the database nothing starts at all, and a probe is given up by itself: a write that fails is only said. */

@@ -38,10 +38,13 @@ export class Alerts {
     this.write(() => this.incidents.open(incident));
   }
 
-  /** It is over; nothing happens where nobody knew of it. */
-  resolve(key: string): void {
+  /**
+   * It is over; nothing happens where nobody knew of it.
+   * @param seconds of quiet before that is told: what comes and goes is one incident
+   */
+  resolve(key: string, seconds = 0): void {
     this.known.delete(key);
-    this.write(() => this.incidents.resolve(key));
+    this.write(() => this.incidents.resolve(key, seconds));
   }
 
   /** As `resolve`, for what is said often: asks the database only where an incident is known to be open. */

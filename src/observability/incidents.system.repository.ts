@@ -37,9 +37,19 @@ const KEEP_DAYS = 90;
 export class IncidentsSystemRepository {
   constructor(private readonly db: Db) {}
 
-  /** @returns false where it is known already */
+  /**
+   * An incident whose end nobody was told of yet goes on as if it had not ended.
+   * @returns false where it is known already
+   */
   async open(incident: Incident): Promise<boolean> {
     const { key, type, severity, userId = null, connectionId = null, summary } = incident;
+    const goesOn = await this.run(
+      `UPDATE alert_incident SET resolved_at = NULL, next_attempt_at = CASE WHEN told_at IS NULL THEN now() END
+       WHERE key = $1 AND resolved_at IS NOT NULL AND next_attempt_at > now() AND lease IS NULL AND attempts = 0
+       RETURNING id`,
+      [key],
+    );
+    if (goesOn.length > 0) return false;
     const rows = await this.run<{ id: string }>(
       `INSERT INTO alert_incident (id, key, type, severity, user_id, connection_id, summary, since, next_attempt_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7, now(), now()) ON CONFLICT (key) WHERE resolved_at IS NULL DO NOTHING
@@ -49,12 +59,13 @@ export class IncidentsSystemRepository {
     return rows.length > 0;
   }
 
-  /** @returns false where none was open */
-  async resolve(key: string): Promise<boolean> {
+  /** @param seconds until its end is told @returns false where none was open */
+  async resolve(key: string, seconds: number): Promise<boolean> {
     const rows = await this.run<{ id: string }>(
-      `UPDATE alert_incident SET resolved_at = now(), next_attempt_at = now(), lease = NULL, attempts = 0
+      `UPDATE alert_incident SET resolved_at = now(), next_attempt_at = now() + make_interval(secs => $2),
+         lease = NULL, attempts = 0
        WHERE key = $1 AND resolved_at IS NULL RETURNING id`,
-      [key],
+      [key, seconds],
     );
     return rows.length > 0;
   }

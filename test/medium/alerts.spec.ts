@@ -172,6 +172,27 @@ describe('alerts', () => {
     await nothingDue();
   });
 
+  it('tell of what comes and goes as of one incident', async () => {
+    alerts().raise(incident('k'));
+    await until(() => receiver.received.length === 1);
+    await nothingDue();
+    for (let time = 0; time < 3; time += 1) {
+      alerts().resolve('k', 60);
+      await until(async () => (await row())?.['resolved_at'] instanceof Date);
+      alerts(time % 2).raise(incident('k'));
+      await until(async () => (await row())?.['resolved_at'] === null);
+    }
+    await quiet();
+    expect(receiver.received).toHaveLength(1);
+    alerts().resolve('k', 60);
+    await until(async () => (await row())?.['resolved_at'] instanceof Date);
+    await sql.query('UPDATE alert_incident SET next_attempt_at = now()');
+    wake();
+    await until(() => receiver.received.length === 2);
+    expect(messages().map(({ data }) => data.resolved)).toEqual([false, true]);
+    expect((await sql.query('SELECT FROM alert_incident')).rowCount).toBe(1);
+  });
+
   it('do nothing where nobody knew that anything had begun', async () => {
     alerts().resolve('never');
     alerts().resolveKnown('never');
