@@ -6,7 +6,7 @@ const LEVELS = [
   ['encryption', 'database'],
   ['observability'],
   ['auth', 'klaviyo', 'jobs', 'health', 'docs', 'http'],
-  ['audit'],
+  ['audit', 'mirror'],
   ['connection'],
   ['groups'],
   ['lists', 'segments', 'campaigns', 'events'],

@@ -7,6 +7,7 @@ import { CreateSentEvent1764000520000 } from './1764000520000-create-sent-event'
 import { CreateFigures1764000530000 } from './1764000530000-create-figures';
 import { CreateKlaviyoQuota1764000610000 } from './1764000610000-create-klaviyo-quota';
 import { CreateKlaviyoUsage1764000620000 } from './1764000620000-create-klaviyo-usage';
+import { CreateMirrorState1764000700000 } from './1764000700000-create-mirror-state';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -19,5 +20,6 @@ export const migrations = [
   CreateFigures1764000530000,
   CreateKlaviyoQuota1764000610000,
   CreateKlaviyoUsage1764000620000,
+  CreateMirrorState1764000700000,
   // one a line
 ];

@@ -11,11 +11,14 @@ import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
 import { JobsModule } from './jobs/jobs.module';
 import { ListsModule } from './lists/lists.module';
+import { MirrorModule } from './mirror/mirror.module';
 import { AlertsModule } from './observability/alerts.module';
 import { LoggingModule } from './observability/logging.module';
 import { MetricsModule } from './observability/metrics.module';
 import { ProfilesModule } from './profiles/profiles.module';
 import { SegmentsModule } from './segments/segments.module';
+import { SyncModule } from './sync/sync.module';
+import { WebhooksModule } from './webhooks/webhooks.module';
 
 /** The whole service: one line a module, lower levels first. */
 @Module({
@@ -29,6 +32,7 @@ import { SegmentsModule } from './segments/segments.module';
     HttpModule,
     AuthModule,
     JobsModule,
+    MirrorModule,
     ConnectionModule,
     HealthModule,
     DocsModule,
@@ -37,6 +41,8 @@ import { SegmentsModule } from './segments/segments.module';
     SegmentsModule,
     CampaignsModule,
     ProfilesModule,
+    SyncModule,
+    WebhooksModule,
   ],
 })
 export class AppModule {}

@@ -26,6 +26,8 @@ export interface EnqueueOptions {
 }
 
 const POLL_SECONDS = 2;
+/** Of queues whose workers are woken by NOTIFY: for delayed jobs, and should a notification be lost. */
+const NOTIFIED_POLL_SECONDS = 5;
 const STOP_TIMEOUT_MS = 6000;
 /** A job is a slice of at most a minute (the queue gives it up after two). */
 const SLICE_MS = 60_000;
@@ -82,6 +84,7 @@ export class JobsService implements OnApplicationBootstrap, BeforeApplicationShu
       // The schema is a migration of ours and the service may be a plain role: nothing that needs DDL runs here.
       migrate: false,
       createSchema: false,
+      useListenNotify: works,
       persistQueueStats: false,
       persistWarnings: false,
       reindex: false,
@@ -94,7 +97,12 @@ export class JobsService implements OnApplicationBootstrap, BeforeApplicationShu
     this.boss = boss;
     if (!works) return;
     for (const [queue, { handler, workers }] of this.handlers) {
-      const options = { pollingIntervalSeconds: POLL_SECONDS, batchSize: 1, localConcurrency: workers };
+      const options = {
+        pollingIntervalSeconds: POLL_SECONDS,
+        notifyPollingIntervalSeconds: NOTIFIED_POLL_SECONDS,
+        batchSize: 1,
+        localConcurrency: workers,
+      };
       await boss.work<JobData>(queue, options, async (jobs) => {
         for (const job of jobs)
           await runInContext({ requestId: job.id, language: 'fr', deadline: Date.now() + SLICE_MS }, () =>

@@ -1,8 +1,22 @@
-/** The queues, created by migration (1764000200000-create-queues). A job carries ids, never a key or a person's data. */
+/** The queues, created by migrations. A job carries ids, never a key or a person's data. */
 export const QUEUES = {
   memberCounts: 'member-counts',
   campaignStats: 'campaign-stats',
   housekeeping: 'housekeeping',
+  /** A slice of a synchronisation. */
+  sync: 'sync',
+  /** Looks, by the clock, what is due: scheduled runs, stranded ones, retention. */
+  syncTick: 'sync-tick',
+  /** Removes the mirror of connections that are gone, chunk by chunk. */
+  mirrorErase: 'mirror-erase',
+  /** Works received events off, a delivery or batch a job. */
+  webhookProcess: 'webhook-process',
+  /** Passes received events on. */
+  webhookForward: 'webhook-forward',
+  /** Reads events from Klaviyo where it may not push them, or did not. */
+  webhookPoll: 'webhook-poll',
+  /** Looks, by the clock, after webhooks: polls that are due, hooks that went silent, retention. */
+  webhookTick: 'webhook-tick',
 } as const;
 
 export type QueueName = (typeof QUEUES)[keyof typeof QUEUES];

@@ -73,7 +73,9 @@ export class KlaviyoAttempts {
       this.metrics.klaviyoQuotaUsed.inc({ operation }, request.buckets.length);
     } finally {
       this.usage.waitsNoMore(request);
-      this.metrics.klaviyoQuotaWait.inc({ operation }, Math.max(0, this.clock.now() - from) / 1000);
+      const waitedMs = Math.max(0, this.clock.now() - from);
+      this.metrics.klaviyoQuotaWait.inc({ operation }, waitedMs / 1000);
+      request.tally?.waited(request.operation, steadyOf(request), waitedMs);
     }
   }
 
@@ -81,12 +83,14 @@ export class KlaviyoAttempts {
     const from = this.clock.now();
     const timeoutMs = Math.min(request.timeoutMs, request.deadline - from);
     if (timeoutMs <= 0) return { kind: 'timeout' };
+    request.tally?.request(request.operation, steadyOf(request));
     const result = await this.transport.send({ ...this.wire(request), timeoutMs });
     const now = this.clock.now();
     const outcome = interpret(result, request.operation.method === 'GET', now);
     if (outcome.kind === 'throttled') {
       this.quota.refused(request, outcome.retryAfterMs ?? 1000);
       this.usage.throttled(request);
+      request.tally?.throttled(request.operation, steadyOf(request));
       this.metrics.klaviyoThrottled.inc({ operation: request.operation.name });
     } else if (result.kind === 'answer' && result.rateLimit !== undefined)
       this.quota.learn(request, result.rateLimit, result.remaining);
@@ -140,6 +144,11 @@ export class KlaviyoAttempts {
     if (outcome.kind === 'success' || ordinary) this.logger.debug(line);
     else this.logger.warn(line);
   }
+}
+
+/** Calls a minute that Klaviyo publishes for the endpoint itself. */
+function steadyOf({ buckets }: PreparedRequest): number {
+  return buckets[0]?.limits.steady ?? Infinity;
 }
 
 const LABELS = {

@@ -1,3 +1,4 @@
+import type { CallTally } from './call-tally';
 import type { Resource } from './json-api';
 
 /** What one call to Klaviyo carries beside its operation. */
@@ -20,6 +21,8 @@ export interface KlaviyoCall {
   priority?: 'interactive' | 'background';
   /** For a body that the table of operations judges wrongly: may it arrive twice and change nothing more? */
   repeatable?: boolean;
+  /** Counts each attempt of the call and what it waited. */
+  tally?: CallTally;
 }
 
 export interface KlaviyoAnswer<T> {

@@ -1,4 +1,5 @@
 import { AppError } from '../common/errors';
+import type { CallTally } from './call-tally';
 import type { KlaviyoAccess } from './klaviyo-access';
 import type { KlaviyoCall } from './klaviyo-call';
 import { notFound } from './klaviyo-error';
@@ -23,6 +24,7 @@ export interface PreparedRequest {
   deadline: number;
   maxRetries: number;
   timeoutMs: number;
+  tally: CallTally | undefined;
 }
 
 /** What the environment and the clock say where the call does not. */
@@ -67,6 +69,7 @@ export function prepare(
     deadline: call.deadline ?? defaults.deadline,
     maxRetries: call.maxRetries ?? defaults.maxRetries,
     timeoutMs: call.timeoutMs ?? defaults.timeoutMs,
+    tally: call.tally,
   };
 }
 

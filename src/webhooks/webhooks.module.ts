@@ -1,0 +1,5 @@
+import { Module } from '@nestjs/common';
+
+/** Klaviyo's webhooks: managed, received, worked off, passed on. */
+@Module({})
+export class WebhooksModule {}
