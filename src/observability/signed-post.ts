@@ -1,6 +1,6 @@
-import { createHmac } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { Webhook } from 'standardwebhooks';
 import { checkHost, ForbiddenAddress, judgedLookup } from './outbound-address';
 
 /** One message in the manner of Standard Webhooks. */
@@ -36,12 +36,6 @@ export async function postSigned(message: SignedMessage): Promise<PostResult> {
   }
 }
 
-/** `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. @param timestamp epoch seconds */
-export function signatureOf(secret: string, id: string, timestamp: number, body: string): string {
-  const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
-  return `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')}`;
-}
-
 function send(url: URL, message: SignedMessage): Promise<number> {
   const plain = url.protocol === 'http:';
   return new Promise((done, fail) => {
@@ -70,7 +64,9 @@ function headersOf({ secret, id, body, now }: SignedMessage): Record<string, str
     'user-agent': 'crealia-klaviyo-service',
     'webhook-id': id,
     'webhook-timestamp': timestamp,
-    ...(secret === undefined ? {} : { 'webhook-signature': signatureOf(secret, id, timestamp, body) }),
+    ...(secret === undefined
+      ? {}
+      : { 'webhook-signature': new Webhook(secret).sign(id, new Date(timestamp * 1000), body) }),
   };
 }
 
