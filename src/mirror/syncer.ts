@@ -86,6 +86,12 @@ export interface Syncer<Row = unknown> {
    */
   write(pass: Pass, rows: readonly Row[]): Promise<number>;
 
+  /**
+   * Whether this pass looks for what comes late, so that its start is remembered as `reconciledAt` once it is complete.
+   * Without it no pass does. A matter of the pass alone: asked again, it says the same.
+   */
+  reconciles?(pass: Pass): boolean;
+
   /** How many rows are kept and not marked as gone, and how many of them a pass did not see. */
   unseen(pass: Pass): Promise<{ live: number; unseen: number }>;
 
