@@ -8,6 +8,8 @@ import { CreateFigures1764000530000 } from './1764000530000-create-figures';
 import { CreateKlaviyoQuota1764000610000 } from './1764000610000-create-klaviyo-quota';
 import { CreateKlaviyoUsage1764000620000 } from './1764000620000-create-klaviyo-usage';
 import { CreateMirrorState1764000700000 } from './1764000700000-create-mirror-state';
+import { CreateSyncSchedule1764000720000 } from './1764000720000-create-sync-schedule';
+import { CreateMirroredEvent1764000760000 } from './1764000760000-create-mirrored-event';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -21,5 +23,7 @@ export const migrations = [
   CreateKlaviyoQuota1764000610000,
   CreateKlaviyoUsage1764000620000,
   CreateMirrorState1764000700000,
+  CreateSyncSchedule1764000720000,
+  CreateMirroredEvent1764000760000,
   // one a line
 ];

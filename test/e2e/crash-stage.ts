@@ -37,6 +37,7 @@ export class Process {
       KLAVIYO_API_BASE_URL: klaviyoUrl,
       LOG_LEVEL: 'warn',
       THROTTLE_LIMIT: '1000000',
+      SYNC_INTERVAL_MINUTES: '0',
       ...more,
     };
     return new Process(main, env, `http://127.0.0.1:${port}`);

@@ -128,6 +128,7 @@ export async function startBackends(options: BackendOptions): Promise<Backends> 
         KLAVIYO_API_BASE_URL: sandbox.url,
         LOG_LEVEL: 'warn',
         THROTTLE_LIMIT: '10000000',
+        SYNC_INTERVAL_MINUTES: '0',
         ...options.env,
       },
       stop: async () => {
