@@ -9,6 +9,7 @@ import { CreateKlaviyoQuota1764000610000 } from './1764000610000-create-klaviyo-
 import { CreateKlaviyoUsage1764000620000 } from './1764000620000-create-klaviyo-usage';
 import { CreateMirrorState1764000700000 } from './1764000700000-create-mirror-state';
 import { CreateSyncSchedule1764000720000 } from './1764000720000-create-sync-schedule';
+import { CreateGroupMirror1764000740000 } from './1764000740000-create-group-mirror';
 import { CreateMirroredEvent1764000760000 } from './1764000760000-create-mirrored-event';
 
 /** Every migration, oldest first. A new one is appended here. */
@@ -24,6 +25,7 @@ export const migrations = [
   CreateKlaviyoUsage1764000620000,
   CreateMirrorState1764000700000,
   CreateSyncSchedule1764000720000,
+  CreateGroupMirror1764000740000,
   CreateMirroredEvent1764000760000,
   // one a line
 ];

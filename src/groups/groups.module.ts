@@ -3,14 +3,21 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { ConnectionModule } from '../connection/connection.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
 import { GroupsService } from './groups.service';
+import { MemberCountHistory } from './member-count-history.entity';
 import { MemberCount } from './member-count.entity';
 import { MemberCountsJob } from './member-counts.job';
 import { MemberCountsKlaviyo } from './member-counts.klaviyo';
 import { MemberCountsRepository } from './member-counts.repository';
 import { MemberCountsService } from './member-counts.service';
+import { Membership } from './membership.entity';
+import { MirroredGroup } from './mirrored-group.entity';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([MemberCount]), ConnectionModule, KlaviyoModule],
+  imports: [
+    TypeOrmModule.forFeature([MemberCount, MirroredGroup, Membership, MemberCountHistory]),
+    ConnectionModule,
+    KlaviyoModule,
+  ],
   providers: [GroupsService, MemberCountsService, MemberCountsRepository, MemberCountsKlaviyo, MemberCountsJob],
   exports: [GroupsService],
 })
