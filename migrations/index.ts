@@ -8,9 +8,12 @@ import { CreateFigures1764000530000 } from './1764000530000-create-figures';
 import { CreateKlaviyoQuota1764000610000 } from './1764000610000-create-klaviyo-quota';
 import { CreateKlaviyoUsage1764000620000 } from './1764000620000-create-klaviyo-usage';
 import { CreateMirrorState1764000700000 } from './1764000700000-create-mirror-state';
+import { CreateSyncRun1764000710000 } from './1764000710000-create-sync-run';
 import { CreateSyncSchedule1764000720000 } from './1764000720000-create-sync-schedule';
 import { CreateGroupMirror1764000740000 } from './1764000740000-create-group-mirror';
+import { CreateCampaignMirror1764000750000 } from './1764000750000-create-campaign-mirror';
 import { CreateMirroredEvent1764000760000 } from './1764000760000-create-mirrored-event';
+import { CreateWebhook1764000780000 } from './1764000780000-create-webhook';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -24,8 +27,11 @@ export const migrations = [
   CreateKlaviyoQuota1764000610000,
   CreateKlaviyoUsage1764000620000,
   CreateMirrorState1764000700000,
+  CreateSyncRun1764000710000,
   CreateSyncSchedule1764000720000,
   CreateGroupMirror1764000740000,
+  CreateCampaignMirror1764000750000,
   CreateMirroredEvent1764000760000,
+  CreateWebhook1764000780000,
   // one a line
 ];
