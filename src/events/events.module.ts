@@ -7,19 +7,31 @@ import { AccountMetrics } from './account-metrics';
 import { EventDelivery } from './event-delivery';
 import { EventDispatcher } from './event-dispatcher';
 import { EventIntake } from './event-intake';
+import { EventMirrorRepository } from './event-mirror.repository';
+import { EventReadingKlaviyo } from './event-reading.klaviyo';
 import { EventSender } from './event-sender';
 import { EventVault } from './event-vault';
 import { EventsController } from './events.controller';
 import { EventsKlaviyo } from './events.klaviyo';
 import { EventsRepository } from './events.repository';
 import { EventsService } from './events.service';
+import { EventsSyncer } from './events.syncer';
 import { EventsSystemRepository } from './events.system.repository';
 import { HousekeepingJob } from './housekeeping.job';
+import { MetricMirrorRepository } from './metric-mirror.repository';
+import { MetricsSyncer } from './metrics.syncer';
+import { MirroredEvent } from './mirrored-event.entity';
+import { MirroredMetric } from './mirrored-metric.entity';
 import { SentEvent } from './sent-event.entity';
 
 /** Events to Klaviyo: accepted, delivered, shown. */
 @Module({
-  imports: [TypeOrmModule.forFeature([SentEvent]), AuthModule, ConnectionModule, KlaviyoModule],
+  imports: [
+    TypeOrmModule.forFeature([SentEvent, MirroredEvent, MirroredMetric]),
+    AuthModule,
+    ConnectionModule,
+    KlaviyoModule,
+  ],
   controllers: [EventsController],
   providers: [
     EventsService,
@@ -33,6 +45,11 @@ import { SentEvent } from './sent-event.entity';
     EventsSystemRepository,
     AccountMetrics,
     HousekeepingJob,
+    EventReadingKlaviyo,
+    EventMirrorRepository,
+    MetricMirrorRepository,
+    EventsSyncer,
+    MetricsSyncer,
   ],
 })
 export class EventsModule {}

@@ -1,0 +1,148 @@
+import { Injectable } from '@nestjs/common';
+import { Db, query } from '../database/scope';
+
+/** An event as it is kept. */
+export interface EventRow {
+  id: string;
+  metricId: string | null;
+  profileId: string | null;
+  /** Epoch seconds. */
+  occurredAt: number;
+  value: number | null;
+  /** Klaviyo's attributes, as JSON. */
+  document: string;
+}
+
+const INSERT = `
+  INSERT INTO mirrored_event AS m (user_id, connection_id, klaviyo_id, metric_id, profile_id, occurred_at, value,
+    document, synced_at, changed_at)
+  SELECT $1, $2, id, metric, profile, to_timestamp(occurred), value, document, now(), now()
+  FROM unnest($3::text[], $4::text[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[])
+    AS row (id, metric, profile, occurred, value, document)
+  ON CONFLICT (user_id, connection_id, klaviyo_id) DO UPDATE SET`;
+
+/** Rows of `mirrored_event` as they are written, each statement bound to its user. */
+@Injectable()
+export class EventMirrorRepository {
+  constructor(private readonly db: Db) {}
+
+  /**
+   * What Klaviyo's own list of events says. A document that did not change is not written again, which spares what
+   * lies out of line. @returns how many are new or changed
+   */
+  async upsert(userId: number, connectionId: string, rows: readonly EventRow[]): Promise<number> {
+    const [counted] = await this.db.forUser(userId, (manager) =>
+      query<{ changed: number }>(
+        manager,
+        `WITH kept AS (${INSERT}
+           metric_id = EXCLUDED.metric_id, profile_id = EXCLUDED.profile_id, occurred_at = EXCLUDED.occurred_at,
+           value = EXCLUDED.value, synced_at = EXCLUDED.synced_at, deleted_at = NULL,
+           document = CASE WHEN m.document = EXCLUDED.document THEN m.document ELSE EXCLUDED.document END,
+           changed_at = CASE WHEN m.document = EXCLUDED.document AND m.deleted_at IS NULL
+             AND m.occurred_at = EXCLUDED.occurred_at AND m.metric_id IS NOT DISTINCT FROM EXCLUDED.metric_id
+             AND m.profile_id IS NOT DISTINCT FROM EXCLUDED.profile_id THEN m.changed_at ELSE EXCLUDED.changed_at END
+           RETURNING changed_at)
+         SELECT count(*) FILTER (WHERE changed_at = now())::int AS changed FROM kept`,
+        columnsOf(userId, connectionId, rows),
+      ),
+    );
+    return counted?.changed ?? 0;
+  }
+
+  /**
+   * What came otherwise than by a pass. It may say less than Klaviyo's list of events: what is kept already stays,
+   * but for the person that an event belongs to. Nothing where the connection is gone.
+   * @returns how many are new
+   */
+  async keep(userId: number, connectionId: string, rows: readonly EventRow[]): Promise<number> {
+    return this.db.inTransaction(userId, async (manager) => {
+      const connection = await query(manager, 'SELECT 1 FROM connection WHERE user_id = $1 AND id = $2 FOR KEY SHARE', [
+        userId,
+        connectionId,
+      ]);
+      if (connection.length === 0) return 0;
+      const [counted] = await query<{ added: number }>(
+        manager,
+        `WITH kept AS (${INSERT}
+           metric_id = coalesce(m.metric_id, EXCLUDED.metric_id),
+           profile_id = coalesce(EXCLUDED.profile_id, m.profile_id),
+           synced_at = EXCLUDED.synced_at, deleted_at = NULL
+           RETURNING (xmax = 0) AS added)
+         SELECT count(*) FILTER (WHERE added)::int AS added FROM kept`,
+        columnsOf(userId, connectionId, rows),
+      );
+      return counted?.added ?? 0;
+    });
+  }
+
+  async unseen(userId: number, connectionId: string, since: Date): Promise<{ live: number; unseen: number }> {
+    const [counted] = await this.db.forUser(userId, (manager) =>
+      query<{ live: number; unseen: number }>(
+        manager,
+        `SELECT count(*)::float8 AS live, count(*) FILTER (WHERE synced_at < $3)::float8 AS unseen FROM mirrored_event
+         WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL`,
+        [userId, connectionId, since],
+      ),
+    );
+    return counted ?? { live: 0, unseen: 0 };
+  }
+
+  /**
+   * Marks rows as gone, in the order of their ids.
+   * @param after an id: where the chunk before ended
+   * @returns how many, and the last of them
+   */
+  async sweep(
+    userId: number,
+    connectionId: string,
+    since: Date,
+    after: string,
+    limit: number,
+  ): Promise<{ swept: number; last: string | null }> {
+    const [swept] = await this.db.forUser(userId, (manager) =>
+      query<{ swept: number; last: string | null }>(
+        manager,
+        `WITH gone AS (
+           UPDATE mirrored_event SET deleted_at = now(), changed_at = now()
+           WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id = ANY(ARRAY(
+             SELECT klaviyo_id FROM mirrored_event
+             WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id > $4 AND deleted_at IS NULL AND synced_at < $3
+             ORDER BY klaviyo_id LIMIT $5))
+           RETURNING klaviyo_id)
+         SELECT count(*)::int AS swept, max(klaviyo_id) AS last FROM gone`,
+        [userId, connectionId, since, after, limit],
+      ),
+    );
+    return swept ?? { swept: 0, last: null };
+  }
+
+  async erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
+    const [erased] = await this.db.forUser(userId, (manager) =>
+      query<{ erased: number }>(
+        manager,
+        `WITH gone AS (
+           DELETE FROM mirrored_event WHERE user_id = $1 AND ctid = ANY(ARRAY(
+             SELECT ctid FROM mirrored_event WHERE user_id = $1 AND connection_id = ANY($2) LIMIT $3))
+           RETURNING 1)
+         SELECT count(*)::int AS erased FROM gone`,
+        [userId, connectionIds, limit],
+      ),
+    );
+    return erased?.erased ?? 0;
+  }
+}
+
+/** Each id once (the last version of it), sorted, so that two writers never wait for each other crosswise. */
+function columnsOf(userId: number, connectionId: string, rows: readonly EventRow[]): unknown[] {
+  const all = [...new Map(rows.map((row) => [row.id, row])).values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return [
+    userId,
+    connectionId,
+    all.map(({ id }) => id),
+    all.map(({ metricId }) => metricId),
+    all.map(({ profileId }) => profileId),
+    all.map(({ occurredAt }) => occurredAt),
+    all.map(({ value }) => value),
+    all.map(({ document }) => document),
+  ];
+}
