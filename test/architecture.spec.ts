@@ -55,6 +55,7 @@ describe('the house', () => {
       'klaviyo/quota.system.repository.ts',
       'klaviyo/usage.system.repository.ts',
       'observability/incidents.system.repository.ts',
+      'webhooks/webhooks.system.repository.ts',
     ]);
     expect(
       offenders(

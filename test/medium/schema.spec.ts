@@ -91,7 +91,12 @@ describe('the schema', () => {
     expect(firsts.length).toBeGreaterThan(0);
     const ofNobody = firsts.filter(({ column }) => !['user_id', 'connection_id'].includes(column));
     // A Klaviyo account and its quota belong to all users who are connected to it; incidents, to operators.
-    expect(ofNobody.map(({ table }) => table)).toEqual(['alert_incident', 'klaviyo_circuit', 'klaviyo_quota']);
+    expect(ofNobody.map(({ table }) => table)).toEqual([
+      'alert_incident',
+      'forward_target',
+      'klaviyo_circuit',
+      'klaviyo_quota',
+    ]);
   });
 
   it('serves a plain role that may create nothing', async () => {
