@@ -13,6 +13,7 @@ import { CreateSyncSchedule1764000720000 } from './1764000720000-create-sync-sch
 import { CreateGroupMirror1764000740000 } from './1764000740000-create-group-mirror';
 import { CreateCampaignMirror1764000750000 } from './1764000750000-create-campaign-mirror';
 import { CreateMirroredEvent1764000760000 } from './1764000760000-create-mirrored-event';
+import { CreateReceivedEvent1764000770000 } from './1764000770000-create-received-event';
 import { CreateWebhook1764000780000 } from './1764000780000-create-webhook';
 
 /** Every migration, oldest first. A new one is appended here. */
@@ -32,6 +33,7 @@ export const migrations = [
   CreateGroupMirror1764000740000,
   CreateCampaignMirror1764000750000,
   CreateMirroredEvent1764000760000,
+  CreateReceivedEvent1764000770000,
   CreateWebhook1764000780000,
   // one a line
 ];
