@@ -7,7 +7,7 @@ export class CreateMirroredEvent1764000760000 implements MigrationInterface {
       CREATE TABLE mirrored_metric (
         user_id bigint NOT NULL,
         connection_id uuid NOT NULL,
-        klaviyo_id text NOT NULL,
+        klaviyo_id text COLLATE "C" NOT NULL,
         name text NOT NULL,
         integration_key text,
         integration_name text,
@@ -24,9 +24,9 @@ export class CreateMirroredEvent1764000760000 implements MigrationInterface {
       CREATE TABLE mirrored_event (
         user_id bigint NOT NULL,
         connection_id uuid NOT NULL,
-        klaviyo_id text NOT NULL,
-        metric_id text,
-        profile_id text,
+        klaviyo_id text COLLATE "C" NOT NULL,
+        metric_id text COLLATE "C",
+        profile_id text COLLATE "C",
         occurred_at timestamptz NOT NULL,
         value double precision,
         document jsonb NOT NULL,

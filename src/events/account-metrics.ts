@@ -4,14 +4,16 @@ import { AppError } from '../common/errors';
 import { currentContext } from '../common/request-context';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
+import { MirrorService } from '../mirror/mirror.service';
 import { EventsKlaviyo, type AccountMetric } from './events.klaviyo';
+import { MetricMirrorRepository } from './metric-mirror.repository';
 
 const KEEP_MS = 60_000;
 const MOST = 1000;
 /** The catalogue itself needs no Klaviyo: its reader does not wait longer than this for the account's part. */
 const PATIENCE_MS = 5000;
 
-/** The metrics of an account, asked for at most once a minute; nothing where Klaviyo does not say. */
+/** The metrics of an account: from our mirror while it is fresh, else asked for at most once a minute. */
 @Injectable()
 export class AccountMetrics {
   private readonly logger = new Logger('Events');
@@ -21,10 +23,23 @@ export class AccountMetrics {
     private readonly clock: Clock,
     private readonly connections: ConnectionService,
     private readonly atKlaviyo: EventsKlaviyo,
+    private readonly mirror: MirrorService,
+    private readonly mirrored: MetricMirrorRepository,
   ) {}
 
-  /** Undefined when Klaviyo cannot or will not answer; the next call asks again then. */
+  /** Undefined when there is no mirror and Klaviyo cannot or will not answer; the next call asks again then. */
   async of(connection: Connection): Promise<AccountMetric[] | undefined> {
+    const userId = Number(connection.userId);
+    const { value } = await this.mirror.read<AccountMetric[] | undefined>(connection, ['metrics'], 'auto', {
+      mirror: () => this.mirrored.all(userId, connection.id),
+      // Where Klaviyo does not answer, old metrics are worth more than none.
+      live: async () => (await this.live(connection)) ?? noneOf(await this.mirrored.all(userId, connection.id)),
+    });
+    return value;
+  }
+
+  /** Klaviyo's own word, at most a minute old; undefined when it cannot or will not answer. */
+  async live(connection: Connection): Promise<AccountMetric[] | undefined> {
     const name = `${connection.id} ${connection.keyVersion}`;
     const known = this.kept.get(name);
     if (known && known.until > this.clock.now()) return known.metrics;
@@ -47,4 +62,8 @@ export class AccountMetrics {
       return undefined;
     }
   }
+}
+
+function noneOf(metrics: AccountMetric[]): AccountMetric[] | undefined {
+  return metrics.length === 0 ? undefined : metrics;
 }

@@ -28,7 +28,7 @@ export function toEventRow(event: Resource<EventAttributes>): EventRow {
     profileId: relatedId(event, 'profile'),
     occurredAt: secondsOf(attributes),
     value: valueOf(attributes.event_properties),
-    document: storedJson(attributes),
+    document: storedJson({ attributes }),
   };
 }
 
@@ -44,7 +44,7 @@ export function toMetricRow({ id, attributes }: Resource<MetricAttributes>): Met
     integrationCategory: text(integration?.category),
     createdAt: toInstant(attributes.created),
     updatedAt: toInstant(attributes.updated),
-    document: storedJson(attributes),
+    document: storedJson({ attributes }),
   };
 }
 

@@ -9,7 +9,7 @@ export interface EventRow {
   /** Epoch seconds. */
   occurredAt: number;
   value: number | null;
-  /** Klaviyo's attributes, as JSON. */
+  /** `{ attributes }` as Klaviyo gave them, as JSON. */
   document: string;
 }
 

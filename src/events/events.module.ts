@@ -8,6 +8,7 @@ import { EventDelivery } from './event-delivery';
 import { EventDispatcher } from './event-dispatcher';
 import { EventIntake } from './event-intake';
 import { EventMirrorRepository } from './event-mirror.repository';
+import { EventMirrorService } from './event-mirror.service';
 import { EventReadingKlaviyo } from './event-reading.klaviyo';
 import { EventSender } from './event-sender';
 import { EventVault } from './event-vault';
@@ -50,6 +51,8 @@ import { SentEvent } from './sent-event.entity';
     MetricMirrorRepository,
     EventsSyncer,
     MetricsSyncer,
+    EventMirrorService,
   ],
+  exports: [EventMirrorService],
 })
 export class EventsModule {}

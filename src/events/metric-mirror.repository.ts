@@ -11,7 +11,7 @@ export interface MetricRow {
   integrationCategory: string | null;
   createdAt: string | null;
   updatedAt: string | null;
-  /** Klaviyo's attributes, as JSON. */
+  /** `{ attributes }` as Klaviyo gave them, as JSON. */
   document: string;
 }
 
@@ -103,7 +103,7 @@ export class MetricMirrorRepository {
     return rows.length;
   }
 
-  /** Those that Klaviyo still shows, by name. */
+  /** Those that Klaviyo still shows, the oldest first. */
   async all(userId: number, connectionId: string): Promise<AccountMetric[]> {
     return this.db.forUser(userId, (manager) =>
       query<AccountMetric>(

@@ -13,15 +13,15 @@ export class MirroredEvent {
   @PrimaryColumn({ name: 'connection_id', type: 'uuid' })
   connectionId: string;
 
-  @PrimaryColumn({ name: 'klaviyo_id', type: 'text' })
+  @PrimaryColumn({ name: 'klaviyo_id', type: 'text', collation: 'C' })
   klaviyoId: string;
 
   /** Klaviyo's id; null where Klaviyo does not say. */
-  @Column({ name: 'metric_id', type: 'text', nullable: true })
+  @Column({ name: 'metric_id', type: 'text', collation: 'C', nullable: true })
   metricId: string | null;
 
   /** Klaviyo's id of the person it belongs to now: a merge moves it. */
-  @Column({ name: 'profile_id', type: 'text', nullable: true })
+  @Column({ name: 'profile_id', type: 'text', collation: 'C', nullable: true })
   profileId: string | null;
 
   /** To the second, as Klaviyo keeps it; many events share one. */
@@ -32,7 +32,7 @@ export class MirroredEvent {
   @Column({ type: 'double precision', nullable: true })
   value: number | null;
 
-  /** The attributes as Klaviyo gave them, `event_properties` among them. */
+  /** `{ attributes }` as Klaviyo gave them, `event_properties` among them; what it is related to stands in the columns. */
   @Column({ type: 'jsonb' })
   document: object;
 

@@ -10,7 +10,7 @@ export class MirroredMetric {
   @PrimaryColumn({ name: 'connection_id', type: 'uuid' })
   connectionId: string;
 
-  @PrimaryColumn({ name: 'klaviyo_id', type: 'text' })
+  @PrimaryColumn({ name: 'klaviyo_id', type: 'text', collation: 'C' })
   klaviyoId: string;
 
   @Column({ type: 'text' })
@@ -33,7 +33,7 @@ export class MirroredMetric {
   @Column({ name: 'updated_at', type: 'timestamptz', nullable: true })
   updatedAt: Date | null;
 
-  /** The attributes as Klaviyo gave them. */
+  /** `{ attributes }` as Klaviyo gave them. */
   @Column({ type: 'jsonb' })
   document: object;
 

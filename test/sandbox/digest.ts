@@ -23,12 +23,15 @@ export class Digest {
   count = 0;
   private sum = 0;
 
-  add(id: string, value: unknown): void {
+  /** @returns what the row adds to the sum */
+  add(id: string, value: unknown): number {
     const hash = createHash('sha256')
       .update(`${id}\n${canonical(value)}`)
-      .digest();
-    this.sum = (this.sum + hash.readUIntBE(0, 6)) % SPACE;
+      .digest()
+      .readUIntBE(0, 6);
+    this.sum = (this.sum + hash) % SPACE;
     this.count += 1;
+    return hash;
   }
 
   result(): { count: number; digest: string } {
@@ -63,7 +66,7 @@ export function viewContext(account: Account, now: number): Context {
 
 /**
  * Digests per resource over id and attributes as the newest revision answers them. `resource` narrows to one;
- * `attributes` (comma-separated) narrows what is hashed.
+ * `attributes` (comma-separated) narrows what is hashed; `rows=true` names what each row adds to the sum.
  */
 export async function digests(account: Account, now: number, query: Map<string, string>): Promise<object> {
   const context = viewContext(account, now);
@@ -100,15 +103,17 @@ export async function digests(account: Account, now: number, query: Map<string, 
       }
     },
   };
-  const out: Record<string, { count: number; digest: string }> = {};
+  const out: Record<string, { count: number; digest: string; rows?: Record<string, number> }> = {};
   for (const [name, rows] of Object.entries(sources)) {
     if (query.has('resource') && query.get('resource') !== name) continue;
     const digest = new Digest();
+    const named: Record<string, number> = {};
     for (const [id, value] of rows()) {
-      digest.add(id, value);
+      const hash = digest.add(id, value);
+      if (query.get('rows') === 'true') named[id] = hash;
       if (digest.count % BATCH === 0) await breathe();
     }
-    out[name] = digest.result();
+    out[name] = { ...digest.result(), ...(query.get('rows') === 'true' ? { rows: named } : {}) };
   }
   return out;
 }
