@@ -10,6 +10,7 @@ import { CreateKlaviyoUsage1764000620000 } from './1764000620000-create-klaviyo-
 import { CreateMirrorState1764000700000 } from './1764000700000-create-mirror-state';
 import { CreateSyncRun1764000710000 } from './1764000710000-create-sync-run';
 import { CreateSyncSchedule1764000720000 } from './1764000720000-create-sync-schedule';
+import { CreateMirroredProfile1764000730000 } from './1764000730000-create-mirrored-profile';
 import { CreateGroupMirror1764000740000 } from './1764000740000-create-group-mirror';
 import { CreateCampaignMirror1764000750000 } from './1764000750000-create-campaign-mirror';
 import { CreateMirroredEvent1764000760000 } from './1764000760000-create-mirrored-event';
@@ -30,6 +31,7 @@ export const migrations = [
   CreateMirrorState1764000700000,
   CreateSyncRun1764000710000,
   CreateSyncSchedule1764000720000,
+  CreateMirroredProfile1764000730000,
   CreateGroupMirror1764000740000,
   CreateCampaignMirror1764000750000,
   CreateMirroredEvent1764000760000,

@@ -74,7 +74,7 @@ function readLocation(value: unknown): Location {
 }
 
 /** `properties.tags` is free: an array as we write it, or one text as others may have left it. Each tag once. */
-function readTags(value: unknown): string[] {
+export function readTags(value: unknown): string[] {
   const items: unknown[] = Array.isArray(value) ? value : [value];
   const texts = items.map((item) => (typeof item === 'number' ? String(item) : item));
   return [...new Set(texts.filter((item) => typeof item === 'string' && item.trim() !== ''))] as string[];
@@ -105,7 +105,8 @@ function readChannel(channel: unknown, canReceive: string): SmsSubscription {
   };
 }
 
-function record(value: unknown): Record<string, unknown> | null {
+/** A JSON object; null for anything else. */
+export function record(value: unknown): Record<string, unknown> | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Record<string, unknown>)
     : null;

@@ -43,7 +43,11 @@ const table = (name: string, value = ATTRIBUTES) => `
 const ROWS: Record<string, string> = {
   lists: grouped('list'),
   segments: grouped('segment'),
-  profiles: table('mirrored_profile'),
+  profiles: `
+    SELECT klaviyo_id AS id, document->'attributes' AS value
+    FROM mirrored_profile JOIN mirrored_profile_document USING (user_id, connection_id, klaviyo_id)
+    WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id > $3 AND deleted_at IS NULL
+    ORDER BY klaviyo_id LIMIT $4`,
   memberships: `
     SELECT * FROM (SELECT group_id || ':' || profile_id AS id, NULL AS value FROM membership
       WHERE user_id = $1 AND connection_id = $2 AND left_at IS NULL) AS member

@@ -1,0 +1,78 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { FetchedPage, PageCall, PageRequest, Part, Pass, Syncer } from '../mirror/syncer';
+import { Syncers } from '../mirror/syncers';
+import { ProfileMirrorRepository, type MirrorRow } from './profile-mirror.repository';
+import { ProfileTagsRepository } from './profile-tags.repository';
+import { ProfilesPagesKlaviyo, type ProfileAxis } from './profiles-pages.klaviyo';
+
+/** What changed while the last pass ran, and a change that Klaviyo shows a minute late. */
+const LOOK_BACK_MS = 60_000;
+
+/**
+ * Synchronises people: all of them by the time they were created, which never moves; what changed, by the time of the
+ * change. Who changes during such a pass moves to the end of the axis, which is open and read last.
+ */
+@Injectable()
+export class ProfilesSyncer implements Syncer<MirrorRow>, OnModuleInit {
+  readonly resource = 'profiles';
+  readonly after = [];
+  /** Where the sweep of a pass stands: each chunk goes on where the one before ended. */
+  private readonly swept = new WeakMap<Pass, string>();
+
+  constructor(
+    private readonly syncers: Syncers,
+    private readonly profiles: ProfileMirrorRepository,
+    private readonly tags: ProfileTagsRepository,
+    private readonly atKlaviyo: ProfilesPagesKlaviyo,
+  ) {}
+
+  onModuleInit(): void {
+    this.syncers.register(this);
+  }
+
+  /** The key of the part is the axis that it is read by. */
+  parts({ kind, highWater }: Pass): Promise<Part[]> {
+    const since = kind === 'incremental' ? highWater : null;
+    const axis: ProfileAxis = since === null ? 'created' : 'updated';
+    const from = since === null ? null : since.getTime() - LOOK_BACK_MS;
+    return Promise.resolve([{ key: axis, divisible: true, span: { from, to: null } }]);
+  }
+
+  fetch({ access }: Pass, { part, span, cursor }: PageRequest, call: PageCall): Promise<FetchedPage<MirrorRow>> {
+    return this.atKlaviyo.page(access, axisOf(part), span, { cursor, ...call });
+  }
+
+  newest({ access }: Pass, part: Part, call: PageCall): Promise<number | null> {
+    return this.atKlaviyo.newest(access, axisOf(part.key), call);
+  }
+
+  write({ userId, connectionId }: Pass, rows: readonly MirrorRow[]): Promise<number> {
+    return this.profiles.upsert(userId, connectionId, rows);
+  }
+
+  unseen({ userId, connectionId, startedAt }: Pass): Promise<{ live: number; unseen: number }> {
+    return this.profiles.unseen(userId, connectionId, startedAt);
+  }
+
+  async sweep(pass: Pass, limit: number): Promise<number> {
+    const { userId, connectionId, startedAt } = pass;
+    const after = this.swept.get(pass) ?? '';
+    const { swept, last } = await this.profiles.sweep(userId, connectionId, startedAt, after, limit);
+    this.swept.set(pass, last ?? '');
+    // From the beginning once more: a chunk before this one may have been rolled back.
+    return swept > 0 || after === '' ? swept : this.sweep(pass, limit);
+  }
+
+  /** Tags are counted once a pass, over all people: nobody waits for it. */
+  finished({ userId, connectionId }: Pass): Promise<void> {
+    return this.tags.recount(userId, connectionId);
+  }
+
+  erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
+    return this.profiles.erase(userId, connectionIds, limit);
+  }
+}
+
+function axisOf(part: string): ProfileAxis {
+  return part === 'updated' ? 'updated' : 'created';
+}
