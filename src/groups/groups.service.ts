@@ -11,7 +11,7 @@ import { ConnectionService } from '../connection/connection.service';
 import { isCursorExpired } from '../klaviyo/klaviyo-error';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import type { GroupKind } from './member-count.entity';
-import { MemberCountsService, type MemberCountOf } from './member-counts.service';
+import { MemberCountsService, type MemberCountOf, type Refreshing } from './member-counts.service';
 
 /** What every list and segment has. */
 interface Group {
@@ -99,7 +99,7 @@ export class GroupsService {
     const access = await this.connections.accessFor(scope, input.connectionId);
     const group = await read(access);
     if (input.includeStats !== true) return group;
-    const counts = await this.counts.of(access, kind, [group.id]);
+    const counts = await this.counts.of(access, kind, [group.id], live(access));
     return { ...group, ...counts.get(group.id) };
   }
 
@@ -112,7 +112,12 @@ export class GroupsService {
       access,
       kind,
       rows.map(({ id }) => id),
+      live(access),
     );
     return rows.map((row) => ({ ...row, ...counts.get(row.id) }));
   }
+}
+
+function live(access: KlaviyoAccess): Refreshing {
+  return { asking: 'now', trustPasses: false, access: () => Promise.resolve(access) };
 }

@@ -10,6 +10,20 @@ export interface KnownCount {
   at: Date | null;
 }
 
+/** As `known`, told whether a complete pass over the members says it well enough. */
+export interface StandingCount extends KnownCount {
+  /** It is no older than the last complete pass over all members, and the mirror of them is fresh. */
+  standing: boolean;
+}
+
+export interface SavedCount {
+  kind: GroupKind;
+  id: string;
+  /** Null when Klaviyo names none. */
+  count: number | null;
+  at: Date;
+}
+
 export interface WantedCount {
   kind: GroupKind;
   id: string;
@@ -20,29 +34,51 @@ export interface WantedCount {
 export class MemberCountsRepository {
   constructor(private readonly db: Db) {}
 
-  /** What is known of these groups; those never seen are left out. */
-  async known(userId: number, connectionId: string, kind: GroupKind, ids: readonly string[]): Promise<KnownCount[]> {
+  /**
+   * What is known of these groups; those never seen are left out.
+   * @param freshSince a mirror synchronised since then is fresh
+   */
+  async known(
+    userId: number,
+    connectionId: string,
+    kind: GroupKind,
+    ids: readonly string[],
+    freshSince: Date,
+  ): Promise<StandingCount[]> {
     return this.db.forUser(userId, (manager) =>
-      query<KnownCount>(
+      query<StandingCount>(
         manager,
-        `SELECT klaviyo_id AS id, member_count AS count, computed_at AS at FROM member_count
-         WHERE user_id = $1 AND connection_id = $2 AND kind = $3 AND klaviyo_id = ANY($4)`,
-        [userId, connectionId, kind, ids],
+        `SELECT c.klaviyo_id AS id, c.member_count AS count, c.computed_at AS at,
+           coalesce(c.computed_at >= s.complete_at AND s.synced_at >= $5, false) AS standing
+         FROM member_count AS c LEFT JOIN mirror_state AS s
+           ON s.user_id = c.user_id AND s.connection_id = c.connection_id AND s.resource = 'memberships'
+         WHERE c.user_id = $1 AND c.connection_id = $2 AND c.kind = $3 AND c.klaviyo_id = ANY($4)`,
+        [userId, connectionId, kind, ids, freshSince],
       ),
     );
   }
 
   /** A fresh count also fulfils the request for it. */
-  async save(userId: number, connectionId: string, kind: GroupKind, known: Required<KnownCount>): Promise<void> {
+  async save(userId: number, connectionId: string, counts: readonly SavedCount[]): Promise<void> {
+    if (counts.length === 0) return;
     await this.db.forUser(userId, (manager) =>
       query(
         manager,
         `INSERT INTO member_count (user_id, connection_id, kind, klaviyo_id, member_count, computed_at)
-         VALUES ($1, $2, $3, $4, $5, $6)
+         SELECT $1, $2, kind, id, count, at
+         FROM unnest($3::text[], $4::text[], $5::integer[], $6::timestamptz[]) AS c (kind, id, count, at)
+         ORDER BY kind, id COLLATE "C"
          ON CONFLICT (user_id, connection_id, kind, klaviyo_id) DO UPDATE
            SET member_count = EXCLUDED.member_count, computed_at = EXCLUDED.computed_at, requested_at = NULL
            WHERE member_count.computed_at IS NULL OR member_count.computed_at <= EXCLUDED.computed_at`,
-        [userId, connectionId, kind, known.id, known.count, known.at],
+        [
+          userId,
+          connectionId,
+          counts.map(({ kind }) => kind),
+          counts.map(({ id }) => id),
+          counts.map(({ count }) => count),
+          counts.map(({ at }) => at.toISOString()),
+        ],
       ),
     );
   }

@@ -1,21 +1,38 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
 import { currentContext } from '../common/request-context';
 import { isTransient } from '../common/transient';
 import { isOutOfTime } from '../common/walk';
+import { ENV, type Env } from '../config/env';
 import { JobsService } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import type { KlaviyoCall } from '../klaviyo/klaviyo.client';
+import { MemberCountHistoryRepository } from './member-count-history.repository';
 import type { GroupKind } from './member-count.entity';
 import { MemberCountsKlaviyo } from './member-counts.klaviyo';
-import { MemberCountsRepository, type KnownCount } from './member-counts.repository';
+import { MemberCountsRepository, type KnownCount, type StandingCount } from './member-counts.repository';
 
 /** The last known count of a group; both null when it was never known. */
 export interface MemberCountOf {
   memberCount: number | null;
   memberCountAt: string | null;
+}
+
+/** Whose groups are counted. */
+interface Counted {
+  userId: number;
+  connectionId: string;
+}
+
+/** What may be done about counts that are not new. */
+export interface Refreshing {
+  /** Whether Klaviyo may be asked: within the call as far as it fits, by the job later, or not at all. */
+  asking: 'now' | 'later' | 'never';
+  /** Whether what a complete pass over the members counted is good enough while the mirror of them is fresh. */
+  trustPasses: boolean;
+  access: () => Promise<KlaviyoAccess>;
 }
 
 /** A count younger than that is not asked for again. */
@@ -32,20 +49,34 @@ export class MemberCountsService {
   private readonly logger = new Logger('MemberCounts');
 
   constructor(
+    @Inject(ENV) private readonly env: Env,
     private readonly counts: MemberCountsRepository,
+    private readonly history: MemberCountHistoryRepository,
     private readonly atKlaviyo: MemberCountsKlaviyo,
     private readonly jobs: JobsService,
     private readonly clock: Clock,
   ) {}
 
   /** The last known counts of these groups, by id. Never fails: what cannot be had is null. */
-  async of(access: KlaviyoAccess, kind: GroupKind, ids: readonly string[]): Promise<Map<string, MemberCountOf>> {
+  async of(
+    whose: Counted,
+    kind: GroupKind,
+    ids: readonly string[],
+    refreshing: Refreshing,
+  ): Promise<Map<string, MemberCountOf>> {
+    const { userId, connectionId } = whose;
     const known = new Map<string, KnownCount>();
     try {
-      for (const row of await this.counts.known(access.userId, access.connectionId, kind, ids)) known.set(row.id, row);
-      await this.freshen(access, kind, ids, known);
+      const rows = await this.counts.known(userId, connectionId, kind, ids, this.freshSince());
+      for (const row of rows) known.set(row.id, row);
+      if (refreshing.asking !== 'never') {
+        const due = this.due(ids, rows, refreshing.trustPasses);
+        if (refreshing.asking === 'later') await this.leave(whose, kind, due);
+        else if (due.length > 0) await this.freshen(await refreshing.access(), kind, due, known);
+      }
     } catch (error) {
-      this.logger.warn({ msg: 'member counts were not refreshed', kind, ...access.toJSON(), reason: reasonOf(error) });
+      const reason = reasonOf(error);
+      this.logger.warn({ msg: 'member counts were not refreshed', kind, userId, connectionId, reason });
     }
     return new Map(ids.map((id) => [id, countOf(known.get(id))]));
   }
@@ -65,7 +96,8 @@ export class MemberCountsService {
     try {
       const count = await this.atKlaviyo.count(access, kind, id, call);
       const known = { id, count, at: new Date(this.clock.now()) };
-      await this.counts.save(userId, connectionId, kind, known);
+      await this.counts.save(userId, connectionId, [{ ...known, kind }]);
+      if (count !== null) await this.history.append(userId, connectionId, 'count', [{ ...known, kind, count }]);
       return known;
     } catch (error) {
       if (!(error instanceof AppError) || !error.code.endsWith('_NOT_FOUND')) throw error;
@@ -79,17 +111,28 @@ export class MemberCountsService {
     await this.jobs.enqueue(QUEUES.memberCounts, { userId, connectionId }, { singletonKey: connectionId, startAfter });
   }
 
-  /** Refreshes what fits the time, never known first and then the oldest; the rest is left to the job. */
+  /** What is worth a new count: never known first, then the oldest. */
+  private due(ids: readonly string[], known: readonly StandingCount[], trustPasses: boolean): string[] {
+    const byId = new Map(known.map((row) => [row.id, row]));
+    const age = (id: string) => byId.get(id)?.at?.getTime() ?? 0;
+    const stands = (id: string) => trustPasses && byId.get(id)?.standing === true;
+    const limit = this.clock.now() - FRESH_MS;
+    return ids.filter((id) => age(id) <= limit && !stands(id)).sort((a, b) => age(a) - age(b));
+  }
+
+  private freshSince(): Date {
+    return new Date(this.clock.now() - this.env.mirrorMaxAgeSeconds * 1000);
+  }
+
+  /** Refreshes what fits the time, in the given order; the rest is left to the job. */
   private async freshen(
     access: KlaviyoAccess,
     kind: GroupKind,
-    ids: readonly string[],
+    wanted: readonly string[],
     known: Map<string, KnownCount>,
   ): Promise<void> {
-    const now = this.clock.now();
-    const age = (id: string) => known.get(id)?.at?.getTime() ?? 0;
-    const due = ids.filter((id) => age(id) <= now - FRESH_MS).sort((a, b) => age(a) - age(b));
-    const deadline = Math.min(now + REFRESH_MS, currentContext()?.deadline ?? Infinity);
+    const due = [...wanted];
+    const deadline = Math.min(this.clock.now() + REFRESH_MS, currentContext()?.deadline ?? Infinity);
     try {
       while (due[0] !== undefined && this.clock.now() < deadline) {
         const counted = await this.refresh(access, kind, due[0], { deadline });
@@ -97,15 +140,16 @@ export class MemberCountsService {
         if (counted && id !== undefined) known.set(id, counted);
       }
     } catch (error) {
-      if (isTransient(error)) await this.leave(access, kind, due, new Date(now));
+      if (isTransient(error)) await this.leave(access, kind, due);
       if (isOutOfTime(error)) return;
       throw error;
     }
-    if (due.length > 0) await this.leave(access, kind, due, new Date(now));
+    await this.leave(access, kind, due);
   }
 
-  private async leave(access: KlaviyoAccess, kind: GroupKind, ids: readonly string[], at: Date): Promise<void> {
-    const { userId, connectionId } = access;
+  private async leave({ userId, connectionId }: Counted, kind: GroupKind, ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    const at = new Date(this.clock.now());
     await this.counts.request(userId, connectionId, kind, ids, at, (manager) =>
       this.jobs.enqueue(QUEUES.memberCounts, { userId, connectionId }, { singletonKey: connectionId, manager }),
     );

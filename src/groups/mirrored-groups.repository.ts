@@ -1,0 +1,260 @@
+import { Injectable } from '@nestjs/common';
+import { foldName } from '../common/name-filter';
+import { Db, query } from '../database/scope';
+import type { GroupKind } from './member-count.entity';
+
+/** A list or segment; instants are RFC 3339 in UTC, what a revision or kind does not know is null. */
+export interface GroupRow {
+  id: string;
+  name: string | null;
+  optInProcess: string | null;
+  isActive: boolean | null;
+  isProcessing: boolean | null;
+  isStarred: boolean | null;
+  createdAt: string | null;
+  updatedAt: string | null;
+}
+
+/** As it comes from Klaviyo. */
+export interface GroupDocument extends GroupRow {
+  /** Klaviyo's attributes, as JSON that jsonb takes. */
+  document: string;
+}
+
+/** A group whose members a pass reads. */
+export interface LiveGroup {
+  kind: GroupKind;
+  id: string;
+  /** See `MirroredGroup.membersSeenAt`. */
+  membersSeenAt: Date | null;
+}
+
+export interface GroupsWanted {
+  /** A part of the name; compared as `foldName` has it. */
+  name?: string | undefined;
+  /** The last row given. */
+  after?: { createdAt: string | null; id: string } | undefined;
+  limit: number;
+}
+
+interface StoredGroup extends Omit<GroupRow, 'createdAt' | 'updatedAt'> {
+  createdAt: Date | null;
+  updatedAt: Date | null;
+}
+
+const COLUMNS = `klaviyo_id AS id, name, opt_in_process AS "optInProcess", is_active AS "isActive",
+  is_processing AS "isProcessing", is_starred AS "isStarred", created_at AS "createdAt", updated_at AS "updatedAt"`;
+const LIVE = 'user_id = $1 AND connection_id = $2 AND kind = $3 AND deleted_at IS NULL';
+/** Klaviyo's own order: oldest first. */
+const PLACE = `coalesce(created_at, '-infinity'), klaviyo_id COLLATE "C"`;
+
+/** Rows of `mirrored_group`, each statement bound to its user. */
+@Injectable()
+export class MirroredGroupsRepository {
+  constructor(private readonly db: Db) {}
+
+  /** Groups in Klaviyo's order (by creation, then id), those that are gone left out. */
+  async page(userId: number, connectionId: string, kind: GroupKind, wanted: GroupsWanted): Promise<GroupRow[]> {
+    const { name, after, limit } = wanted;
+    const rows = await this.db.forUser(userId, (manager) =>
+      query<StoredGroup>(
+        manager,
+        `SELECT ${COLUMNS} FROM mirrored_group
+         WHERE ${LIVE} AND ($4::text IS NULL OR strpos(folded_name, $4) > 0)
+           AND ($6::text IS NULL OR (${PLACE}) > ($5::timestamptz, $6))
+         ORDER BY ${PLACE} LIMIT $7`,
+        [userId, connectionId, kind, folded(name), after?.createdAt ?? '-infinity', after?.id ?? null, limit],
+      ),
+    );
+    return rows.map(toRow);
+  }
+
+  /** How many there are, counted no further than `most`. */
+  async count(
+    userId: number,
+    connectionId: string,
+    kind: GroupKind,
+    name: string | undefined,
+    most: number,
+  ): Promise<number> {
+    const [counted] = await this.db.forUser(userId, (manager) =>
+      query<{ count: number }>(
+        manager,
+        `SELECT count(*)::int AS count FROM (
+           SELECT 1 FROM mirrored_group WHERE ${LIVE} AND ($4::text IS NULL OR strpos(folded_name, $4) > 0) LIMIT $5) AS n`,
+        [userId, connectionId, kind, folded(name), most],
+      ),
+    );
+    return counted?.count ?? 0;
+  }
+
+  /** Null when it is unknown or gone. */
+  async one(userId: number, connectionId: string, kind: GroupKind, id: string): Promise<GroupRow | null> {
+    const [row] = await this.db.forUser(userId, (manager) =>
+      query<StoredGroup>(manager, `SELECT ${COLUMNS} FROM mirrored_group WHERE ${LIVE} AND klaviyo_id = $4`, [
+        userId,
+        connectionId,
+        kind,
+        id,
+      ]),
+    );
+    return row ? toRow(row) : null;
+  }
+
+  /** Whether the mirror ever held it, gone or not. */
+  async wasSeen(userId: number, connectionId: string, kind: GroupKind, id: string): Promise<boolean> {
+    const rows = await this.db.forUser(userId, (manager) =>
+      query(
+        manager,
+        'SELECT 1 FROM mirrored_group WHERE user_id = $1 AND connection_id = $2 AND kind = $3 AND klaviyo_id = $4',
+        [userId, connectionId, kind, id],
+      ),
+    );
+    return rows.length > 0;
+  }
+
+  /** All that are not gone, of both kinds. */
+  async live(userId: number, connectionId: string): Promise<LiveGroup[]> {
+    return this.db.forUser(userId, (manager) =>
+      query<LiveGroup>(
+        manager,
+        `SELECT kind, klaviyo_id AS id, members_seen_at AS "membersSeenAt" FROM mirrored_group
+         WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL ORDER BY kind, klaviyo_id`,
+        [userId, connectionId],
+      ),
+    );
+  }
+
+  /**
+   * Keeps what Klaviyo said. A version older than the one kept does not replace it, but shows that the group is there.
+   * @returns how many are new or changed
+   */
+  async upsert(
+    userId: number,
+    connectionId: string,
+    kind: GroupKind,
+    documents: readonly GroupDocument[],
+  ): Promise<number> {
+    const rows = [...new Map(documents.map((row) => [row.id, row])).values()];
+    if (rows.length === 0) return 0;
+    return this.db.inTransaction(userId, async (manager) => {
+      const [counted] = await query<{ changed: number }>(
+        manager,
+        `WITH incoming AS MATERIALIZED (
+           SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::boolean[],
+             $10::boolean[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[])
+             AS row (id, name, folded, opt_in, active, processing, starred, created_at, updated_at, document)),
+         kept AS (
+           INSERT INTO mirrored_group AS m (user_id, connection_id, kind, klaviyo_id, name, folded_name,
+             opt_in_process, is_active, is_processing, is_starred, created_at, updated_at, document, synced_at)
+           SELECT $1, $2, $3, id, name, folded, opt_in, active, processing, starred, created_at, updated_at, document,
+             now() FROM incoming ORDER BY id COLLATE "C"
+           ON CONFLICT (user_id, connection_id, kind, klaviyo_id) DO UPDATE SET
+             name = EXCLUDED.name, folded_name = EXCLUDED.folded_name, opt_in_process = EXCLUDED.opt_in_process,
+             is_active = EXCLUDED.is_active, is_processing = EXCLUDED.is_processing, is_starred = EXCLUDED.is_starred,
+             created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at, document = EXCLUDED.document,
+             ${SEEN_AGAIN}
+           WHERE m.updated_at IS NULL OR EXCLUDED.updated_at IS NULL OR EXCLUDED.updated_at >= m.updated_at)
+         SELECT count(*)::int AS changed FROM incoming LEFT JOIN mirrored_group AS before
+           ON before.user_id = $1 AND before.connection_id = $2 AND before.kind = $3
+             AND before.klaviyo_id = incoming.id
+         WHERE before.klaviyo_id IS NULL OR before.deleted_at IS NOT NULL OR (before.document <> incoming.document
+           AND coalesce(incoming.updated_at >= before.updated_at, true))`,
+        [userId, connectionId, kind, ...columnsOf(rows)],
+      );
+      await query(
+        manager,
+        `UPDATE mirrored_group AS m SET ${SEEN_AGAIN}
+         WHERE user_id = $1 AND connection_id = $2 AND kind = $3 AND klaviyo_id = ANY($4) AND synced_at < now()`,
+        [userId, connectionId, kind, rows.map(({ id }) => id)],
+      );
+      return counted?.changed ?? 0;
+    });
+  }
+
+  async unseen(
+    userId: number,
+    connectionId: string,
+    kind: GroupKind,
+    since: Date,
+  ): Promise<{ live: number; unseen: number }> {
+    const [counted] = await this.db.forUser(userId, (manager) =>
+      query<{ live: number; unseen: number }>(
+        manager,
+        `SELECT count(*)::int AS live, count(*) FILTER (WHERE synced_at < $4)::int AS unseen
+         FROM mirrored_group WHERE ${LIVE}`,
+        [userId, connectionId, kind, since],
+      ),
+    );
+    return counted ?? { live: 0, unseen: 0 };
+  }
+
+  /** @returns how many were marked as gone */
+  async sweep(userId: number, connectionId: string, kind: GroupKind, since: Date, limit: number): Promise<number> {
+    const rows = await this.db.forUser(userId, (manager) =>
+      query(
+        manager,
+        `UPDATE mirrored_group SET deleted_at = now()
+         WHERE user_id = $1 AND connection_id = $2 AND kind = $3 AND klaviyo_id = ANY(ARRAY(
+           SELECT klaviyo_id FROM mirrored_group WHERE ${LIVE} AND synced_at < $4 ORDER BY klaviyo_id LIMIT $5))
+         RETURNING klaviyo_id`,
+        [userId, connectionId, kind, since, limit],
+      ),
+    );
+    return rows.length;
+  }
+
+  /** The members of the groups that were there when a pass began are known up to its beginning. */
+  async membersSeen(userId: number, connectionId: string, startedAt: Date): Promise<void> {
+    await this.db.forUser(userId, (manager) =>
+      query(
+        manager,
+        `UPDATE mirrored_group SET members_seen_at = $3
+         WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL AND first_seen_at < $3`,
+        [userId, connectionId, startedAt],
+      ),
+    );
+  }
+
+  async erase(userId: number, connectionIds: readonly string[], kind: GroupKind, limit: number): Promise<number> {
+    const rows = await this.db.forUser(userId, (manager) =>
+      query(
+        manager,
+        `DELETE FROM mirrored_group WHERE user_id = $1 AND (connection_id, kind, klaviyo_id) IN (
+           SELECT connection_id, kind, klaviyo_id FROM mirrored_group
+           WHERE user_id = $1 AND connection_id = ANY($2) AND kind = $3 LIMIT $4)
+         RETURNING klaviyo_id`,
+        [userId, connectionIds, kind, limit],
+      ),
+    );
+    return rows.length;
+  }
+}
+
+/** What was gone and is back begins anew: its members are read whole. */
+const SEEN_AGAIN = `synced_at = now(), deleted_at = NULL,
+  first_seen_at = CASE WHEN m.deleted_at IS NULL THEN m.first_seen_at ELSE now() END,
+  members_seen_at = CASE WHEN m.deleted_at IS NULL THEN m.members_seen_at END`;
+
+function columnsOf(rows: readonly GroupDocument[]): unknown[] {
+  return [
+    rows.map(({ id }) => id),
+    rows.map(({ name }) => name),
+    rows.map(({ name }) => foldName(name ?? '')),
+    rows.map(({ optInProcess }) => optInProcess),
+    rows.map(({ isActive }) => isActive),
+    rows.map(({ isProcessing }) => isProcessing),
+    rows.map(({ isStarred }) => isStarred),
+    rows.map(({ createdAt }) => createdAt),
+    rows.map(({ updatedAt }) => updatedAt),
+    rows.map(({ document }) => document),
+  ];
+}
+
+function folded(name: string | undefined): string | null {
+  return name === undefined ? null : foldName(name);
+}
+
+function toRow({ createdAt, updatedAt, ...row }: StoredGroup): GroupRow {
+  return { ...row, createdAt: createdAt?.toISOString() ?? null, updatedAt: updatedAt?.toISOString() ?? null };
+}
