@@ -43,8 +43,8 @@ describe('the mirror of lists, segments and memberships', () => {
   const klaviyoMembers = async (reader: Reader, kind: 'lists' | 'segments', ids: readonly string[]) => {
     const pairs: string[] = [];
     for (const id of ids) {
-      const { members: rows } = await control<{ members: { id: string }[] }>(reader, 'GET', `/${kind}/${id}/members`);
-      pairs.push(...rows.map((row) => `${id}:${row.id}`));
+      const { members: rows } = await control<{ members: string[] }>(reader, 'GET', `/${kind}/${id}/members`);
+      pairs.push(...rows.map((profile) => `${id}:${profile}`));
     }
     return pairs;
   };
