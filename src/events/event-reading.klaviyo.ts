@@ -122,6 +122,12 @@ export class EventReadingKlaviyo {
     return { items, next: page.next };
   }
 
+  /** @throws AppError PROFILE_NOT_FOUND */
+  async requireProfile(access: KlaviyoAccess, id: string): Promise<void> {
+    const query = { 'fields[profile]': 'updated' };
+    await this.klaviyo.call(access, operations.getProfile, { path: { id }, query });
+  }
+
   private async ask(access: KlaviyoAccess, span: Span, request: Request): Promise<KlaviyoPage<EventAttributes>> {
     const named = this.taciturn.has(access.accountId);
     const { cursor } = request;

@@ -24,8 +24,11 @@ import { MetricsSyncer } from './metrics.syncer';
 import { MirroredEvent } from './mirrored-event.entity';
 import { MirroredMetric } from './mirrored-metric.entity';
 import { SentEvent } from './sent-event.entity';
+import { TimelineController } from './timeline.controller';
+import { TimelineRepository } from './timeline.repository';
+import { TimelineService } from './timeline.service';
 
-/** Events to Klaviyo: accepted, delivered, shown. */
+/** Events to Klaviyo: accepted, delivered, shown; and the mirror of those that Klaviyo has. */
 @Module({
   imports: [
     TypeOrmModule.forFeature([SentEvent, MirroredEvent, MirroredMetric]),
@@ -33,7 +36,7 @@ import { SentEvent } from './sent-event.entity';
     ConnectionModule,
     KlaviyoModule,
   ],
-  controllers: [EventsController],
+  controllers: [EventsController, TimelineController],
   providers: [
     EventsService,
     EventIntake,
@@ -52,6 +55,8 @@ import { SentEvent } from './sent-event.entity';
     EventsSyncer,
     MetricsSyncer,
     EventMirrorService,
+    TimelineService,
+    TimelineRepository,
   ],
   exports: [EventMirrorService],
 })

@@ -22,6 +22,7 @@ const OTHERS = [
   'GET /get-lists',
   'GET /get-segments',
   'GET /lists/:id',
+  'GET /profiles/:id/events',
   'GET /segments/:id',
   'GET /subscribe',
   'GET /trigger-event',
@@ -281,17 +282,20 @@ describe('bad input', () => {
   });
 
   describe('in paging', () => {
-    it.each(['/get-lists', '/get-segments', '/get-campaigns', '/events'])('of %s is 400 naming it', async (path) => {
-      for (const [field, values] of [
-        ['limit', ['0', '-1', '201', 'abc', '1.5', '1e2', '', ' 1', '9'.repeat(400), '0x10', '٣']],
-        ['cursor', ['', 'x', 'W10', 'bnVsbA', 'WyJrIiwibSIsInQiXQ', 'a'.repeat(2001), '%ff', '..', 'e30=']],
-      ] as const)
-        for (const value of values) {
-          const query = `userId=${stage.userId}&${field}=${encodeURIComponent(value)}`;
-          const answer = await stage.raw({ method: 'GET', path: `${path}?${query}` });
-          refused(answer, 400, 'VALIDATION_FAILED', field);
-        }
-    });
+    it.each(['/get-lists', '/get-segments', '/get-campaigns', '/events', '/profiles/x/events'])(
+      'of %s is 400 naming it',
+      async (path) => {
+        for (const [field, values] of [
+          ['limit', ['0', '-1', '201', 'abc', '1.5', '1e2', '', ' 1', '9'.repeat(400), '0x10', '٣']],
+          ['cursor', ['', 'x', 'W10', 'bnVsbA', 'WyJrIiwibSIsInQiXQ', 'a'.repeat(2001), '%ff', '..', 'e30=']],
+        ] as const)
+          for (const value of values) {
+            const query = `userId=${stage.userId}&${field}=${encodeURIComponent(value)}`;
+            const answer = await stage.raw({ method: 'GET', path: `${path}?${query}` });
+            refused(answer, 400, 'VALIDATION_FAILED', field);
+          }
+      },
+    );
 
     it('of what Klaviyo holds names the other filters as well', async () => {
       for (const [path, field, value] of [
@@ -306,6 +310,10 @@ describe('bad input', () => {
         ['/get-campaigns', 'from', '2026-02-30T00:00:00Z'],
         ['/get-campaigns', 'to', 'yesterday'],
         ['/events', 'status', 'lost'],
+        ['/profiles/x/events', 'source', 'klaviyo'],
+        ['/profiles/x/events', 'metric', ''],
+        ['/profiles/x/events', 'metricId', "' OR 1=1"],
+        ['/profiles/x/events', 'from', '2026-02-30T00:00:00Z'],
       ] as const) {
         const query = `userId=${stage.userId}&${field}=${encodeURIComponent(value)}`;
         refused(await stage.raw({ method: 'GET', path: `${path}?${query}` }), 400, 'VALIDATION_FAILED', field);

@@ -63,6 +63,9 @@ const OURS: Readonly<Record<string, (names: Names, who: Person) => Try[]>> = {
     { path: `/events/${eventId}` },
     { path: `/events/${eventId}`, query: { connectionId } },
   ],
+  'GET /profiles/:id/events': ({ connectionId, profileId }) => [
+    { path: `/profiles/${profileId}/events`, query: { connectionId } },
+  ],
   'GET /get-lists': ({ connectionId, cursors }) => [
     { path: '/get-lists', query: { connectionId } },
     { path: '/get-lists', query: { limit: '1', cursor: cursors.lists } },
@@ -109,6 +112,10 @@ const AT_KLAVIYO: Readonly<Record<string, (names: Names) => Try[]>> = {
     { path: '/update-contact', query: { email } },
   ],
   'POST /trigger-event': ({ profileId }) => [{ path: '/trigger-event', body: { event: { ...EVENT, profileId } } }],
+  'GET /profiles/:id/events': ({ profileId }) => [
+    { path: `/profiles/${profileId}/events` },
+    { path: `/profiles/${profileId}/events`, query: { source: 'live' } },
+  ],
   'GET /lists/:id': ({ listId }) => [
     { path: `/lists/${listId}` },
     { path: `/lists/${listId}`, query: { includeStats: 'true' } },
