@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { ConnectionModule } from '../connection/connection.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
+import { GroupReader } from './group-reader';
 import { GroupSyncers } from './group-syncers';
 import { GroupsKlaviyo } from './groups.klaviyo';
 import { GroupsService } from './groups.service';
@@ -26,6 +27,7 @@ import { MirroredGroupsRepository } from './mirrored-groups.repository';
   ],
   providers: [
     GroupsService,
+    GroupReader,
     GroupsKlaviyo,
     GroupSyncers,
     MembershipsSyncer,

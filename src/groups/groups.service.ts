@@ -1,23 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
-import { Clock } from '../common/clock';
-import { AppError, invalid } from '../common/errors';
-import { liveBudget } from '../common/live-budget';
-import { nameFilter } from '../common/name-filter';
+import { AppError } from '../common/errors';
 import { Cursors, DEFAULT_LIMIT } from '../common/page';
 import { ALL_ROWS, type ReadPage, type Source } from '../common/read.dto';
-import { START, takeRows, type Position, type RemotePage } from '../common/walk';
+import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
-import { isCursorExpired } from '../klaviyo/klaviyo-error';
-import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
+import { MirrorService, type Provenance } from '../mirror/mirror.service';
+import { GroupReader, type GroupPosition, type GroupReads, type NamedGroup } from './group-reader';
 import type { GroupKind } from './member-count.entity';
-import { MemberCountsService, type MemberCountOf, type Refreshing } from './member-counts.service';
+import { MemberCountsService, type MemberCountOf } from './member-counts.service';
+import { MembershipsRepository, type MemberChange } from './memberships.repository';
+import { MirroredGroupsRepository, type GroupDocument } from './mirrored-groups.repository';
 
-/** What every list and segment has. */
-interface Group {
-  id: string;
-  name: string | null;
-}
+export type { GroupReads, ReadGroups } from './group-reader';
+export type { MemberChange } from './memberships.repository';
+export type { GroupDocument, GroupRow } from './mirrored-groups.repository';
 
 export interface GroupsInput {
   connectionId?: string | undefined;
@@ -28,96 +25,138 @@ export interface GroupsInput {
   includeStats?: boolean | undefined;
 }
 
-/** Reads one page of Klaviyo's. */
-export type ReadGroups<T> = (
-  access: KlaviyoAccess,
-  next: string | null,
-  deadline: number | undefined,
-) => Promise<RemotePage<T>>;
+export type OneGroupInput = Pick<GroupsInput, 'connectionId' | 'source' | 'includeStats'>;
 
-/**
- * Pages of what Klaviyo holds as named groups of people (lists, segments): ten rows a call there, filtered by name
- * here. The place where our mirror will answer in Klaviyo's stead.
- */
+/** One group and where it comes from. */
+export type OneGroup<T> = Provenance & { group: T & Partial<MemberCountOf> };
+
+const RESOURCES = { list: 'lists', segment: 'segments' } as const;
+const NOT_FOUND = { list: 'LIST_NOT_FOUND', segment: 'SEGMENT_NOT_FOUND' } as const;
+
+/** Named groups of people (lists, segments) and who is in them: from our mirror or from Klaviyo, as `source` says. */
 @Injectable()
 export class GroupsService {
   constructor(
     private readonly connections: ConnectionService,
+    private readonly mirror: MirrorService,
+    private readonly reader: GroupReader,
+    private readonly groups: MirroredGroupsRepository,
+    private readonly memberships: MembershipsRepository,
     private readonly counts: MemberCountsService,
     private readonly cursors: Cursors,
-    private readonly clock: Clock,
   ) {}
 
   /**
+   * Oldest first, by creation and then by id, from either source.
    * @throws AppError CONNECTION_NOT_FOUND; VALIDATION_FAILED `cursor`; NOT_SYNCED for `source=mirror`; and what
    * Klaviyo's first page may end with
    */
-  async page<T extends Group>(
+  async page<T extends NamedGroup>(
     scope: UserScope,
     kind: GroupKind,
     input: GroupsInput,
-    read: ReadGroups<T>,
+    reads: Pick<GroupReads<T>, 'page' | 'fromMirror'>,
   ): Promise<ReadPage<T & Partial<MemberCountOf>>> {
     const { source = 'auto', name, cursor } = input;
     const connection = await this.connections.resolve(scope, input.connectionId);
     const binding = { userId: scope.userId, scope: JSON.stringify([kind, connection.id, name ?? null, source]) };
-    const from = (this.cursors.decode(binding, cursor) ?? START) as Position;
-    if (source === 'mirror') throw new AppError('NOT_SYNCED');
-    const access = await this.connections.accessOf(connection);
+    const from = this.cursors.decode(binding, cursor) as GroupPosition | undefined;
     const limit = input.limit ?? (cursor === undefined ? ALL_ROWS : DEFAULT_LIMIT);
-    const readAt = new Date(this.clock.now()).toISOString();
-    const { rows, rest } = await takeRows<T>((next, deadline) => read(access, next, deadline), {
-      from,
-      limit,
-      keep: nameFilter(name),
-      until: liveBudget(this.clock.now(), input.includeStats === true),
-      now: () => this.clock.now(),
-    }).catch((error: unknown) => {
-      throw cursor !== undefined && isCursorExpired(error) ? invalid('cursor', 'badCursor') : error;
+    const wanted = { kind, connection, name, limit, from, patient: input.includeStats === true };
+    const { value, ...provenance } = await this.mirror.read(connection, [RESOURCES[kind]], source, {
+      begunOn: from && ('after' in from ? 'mirror' : 'live'),
+      mirror: () => this.reader.mirrored(wanted, reads.fromMirror),
+      live: () => this.reader.live(wanted, reads.page),
     });
+    const { rows, rest, total } = value;
     return {
-      rows: input.includeStats === true ? await this.counted(access, kind, rows) : rows,
+      rows: input.includeStats === true ? await this.counted(connection, kind, rows, source, provenance) : rows,
       pagination: {
         limit,
         nextCursor: rest === null ? null : this.cursors.encode(binding, rest),
-        // Known exactly only by having walked from the first row to the last.
-        ...(cursor === undefined && rest === null ? { total: rows.length } : {}),
+        ...(total === undefined ? {} : { total }),
       },
-      source: 'live',
-      syncedAt: readAt,
-      stale: false,
+      ...provenance,
     };
   }
 
-  /** One group, read live. @throws AppError CONNECTION_NOT_FOUND, LIST_NOT_FOUND or SEGMENT_NOT_FOUND, KLAVIYO_… */
-  async one<T extends Group>(
+  /**
+   * One group. What a fresh mirror does not know yet is asked of Klaviyo, unless `source` is `mirror`.
+   * @throws AppError CONNECTION_NOT_FOUND, LIST_NOT_FOUND or SEGMENT_NOT_FOUND, NOT_SYNCED, KLAVIYO_…
+   */
+  async one<T extends NamedGroup>(
     scope: UserScope,
     kind: GroupKind,
-    input: Pick<GroupsInput, 'connectionId' | 'includeStats'>,
-    read: (access: KlaviyoAccess) => Promise<T>,
-  ): Promise<T & Partial<MemberCountOf>> {
-    const access = await this.connections.accessFor(scope, input.connectionId);
-    const group = await read(access);
-    if (input.includeStats !== true) return group;
-    const counts = await this.counts.of(access, kind, [group.id], live(access));
-    return { ...group, ...counts.get(group.id) };
+    id: string,
+    input: OneGroupInput,
+    reads: Pick<GroupReads<T>, 'one' | 'fromMirror'>,
+  ): Promise<OneGroup<T>> {
+    const { source = 'auto' } = input;
+    const connection = await this.connections.resolve(scope, input.connectionId);
+    const read = (from: Source) =>
+      this.mirror.read<T | null>(connection, [RESOURCES[kind]], from, {
+        mirror: async () => {
+          const row = await this.groups.one(scope.userId, connection.id, kind, id);
+          return row && reads.fromMirror(row);
+        },
+        live: async () => reads.one(await this.connections.accessOf(connection), id),
+      });
+    let found = await read(source);
+    if (found.value === null && source === 'auto') found = await read('live');
+    const { value: group, ...provenance } = found;
+    if (group === null) throw new AppError(NOT_FOUND[kind], { params: { id } });
+    if (input.includeStats !== true) return { group, ...provenance };
+    const [counted] = await this.counted(connection, kind, [group], source, provenance);
+    return { group: counted ?? group, ...provenance };
   }
 
-  private async counted<T extends Group>(
-    access: KlaviyoAccess,
+  /** Whether the mirror holds a list or segment that is not gone. */
+  async exists(userId: number, connectionId: string, kind: GroupKind, id: string): Promise<boolean> {
+    return (await this.groups.one(userId, connectionId, kind, id)) !== null;
+  }
+
+  /** The lists that somebody is on by the mirror, oldest first. */
+  async listsOf(
+    userId: number,
+    connectionId: string,
+    profileId: string,
+  ): Promise<{ id: string; name: string | null }[]> {
+    return this.memberships.listsOf(userId, connectionId, profileId);
+  }
+
+  /**
+   * Who joined and left, as our own writes and Klaviyo's events tell: each at its own time, in any order, and as often
+   * as they like. What is older than what the mirror knows changes nothing; a connection that is gone gets no rows.
+   */
+  async noteMembers(userId: number, connectionId: string, changes: readonly MemberChange[]): Promise<void> {
+    await this.memberships.note(userId, connectionId, changes);
+  }
+
+  /** A group that Klaviyo just gave us otherwise than to a pass; a connection that is gone gets no row. */
+  async noteGroup(userId: number, connectionId: string, kind: GroupKind, group: GroupDocument): Promise<void> {
+    await this.groups.note(userId, connectionId, kind, group);
+  }
+
+  private async counted<T extends NamedGroup>(
+    connection: Connection,
     kind: GroupKind,
     rows: readonly T[],
-  ): Promise<(T & Partial<MemberCountOf>)[]> {
-    const counts = await this.counts.of(
-      access,
-      kind,
-      rows.map(({ id }) => id),
-      live(access),
-    );
-    return rows.map((row) => ({ ...row, ...counts.get(row.id) }));
+    source: Source,
+    read: Provenance,
+  ): Promise<(T & MemberCountOf)[]> {
+    const whose = { userId: Number(connection.userId), connectionId: connection.id };
+    const ids = rows.map(({ id }) => id);
+    const counts = await this.counts.of(whose, kind, ids, {
+      asking: askingFor(connection, source, read),
+      trustPasses: source !== 'live',
+      access: () => this.connections.accessOf(connection),
+    });
+    return rows.map((row) => ({ ...row, ...(counts.get(row.id) ?? { memberCount: null, memberCountAt: null }) }));
   }
 }
 
-function live(access: KlaviyoAccess): Refreshing {
-  return { asking: 'now', trustPasses: false, access: () => Promise.resolve(access) };
+/** Who reads the mirror on purpose, or because Klaviyo does not answer, does not wait for Klaviyo's counts. */
+function askingFor(connection: Connection, source: Source, read: Provenance): 'now' | 'later' | 'never' {
+  if (connection.status === 'invalid') return 'never';
+  return source === 'mirror' || read.stale ? 'later' : 'now';
 }

@@ -172,6 +172,17 @@ export class MirroredGroupsRepository {
     });
   }
 
+  /** Keeps one group outside a pass; nothing where the connection is gone. */
+  async note(userId: number, connectionId: string, kind: GroupKind, group: GroupDocument): Promise<void> {
+    await this.db.inTransaction(userId, async (manager) => {
+      const connection = await query(manager, 'SELECT 1 FROM connection WHERE user_id = $1 AND id = $2 FOR KEY SHARE', [
+        userId,
+        connectionId,
+      ]);
+      if (connection.length > 0) await this.upsert(userId, connectionId, kind, [group]);
+    });
+  }
+
   async unseen(
     userId: number,
     connectionId: string,

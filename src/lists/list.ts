@@ -1,3 +1,5 @@
+import type { GroupRow } from '../groups/groups.service';
+
 /** A list of people who joined it. */
 export interface List {
   /** Klaviyo's. */
@@ -13,4 +15,9 @@ export interface List {
 export interface CountedList extends List {
   memberCount?: number | null;
   memberCountAt?: string | null;
+}
+
+/** As our mirror keeps it. */
+export function fromListRow({ id, name, optInProcess, createdAt, updatedAt }: GroupRow): List {
+  return { id, name, optInProcess, createdAt, updatedAt };
 }

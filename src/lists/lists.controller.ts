@@ -19,7 +19,7 @@ export class ListsController {
   }
 
   @Get('lists/:id')
-  @ApiOperation({ summary: 'One list, read from Klaviyo' })
+  @ApiOperation({ summary: 'One list, from our mirror or from Klaviyo' })
   async one(
     @Scope() scope: UserScope,
     @Param('id') id: string,

@@ -1,6 +1,8 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { ReadPage } from '../common/read.dto';
-import { ReadOneQuery, ReadPageResponse, ReadQuery } from '../common/read.dto';
-import { Optional, Text } from '../common/rules';
+import { ReadOneQuery, ReadPageResponse, ReadQuery, SOURCES, type Source } from '../common/read.dto';
+import { OneOf, Optional, Text } from '../common/rules';
+import type { OneGroup } from '../groups/groups.service';
 import type { CountedList } from './list';
 
 export class ListsQuery extends ReadQuery {
@@ -10,7 +12,16 @@ export class ListsQuery extends ReadQuery {
   name?: string;
 }
 
-export class OneListQuery extends ReadOneQuery {}
+export class OneListQuery extends ReadOneQuery {
+  @ApiPropertyOptional({
+    enum: SOURCES,
+    default: 'auto',
+    description: 'Our mirror while it is fresh and knows it, else Klaviyo (`auto`); Klaviyo; our mirror',
+  })
+  @Optional()
+  @OneOf(SOURCES)
+  source?: Source;
+}
 
 export class ListResponse implements CountedList {
   /** Klaviyo's id. */
@@ -50,7 +61,15 @@ export class ListsResponse extends ReadPageResponse {
 export class OneListResponse {
   list: ListResponse;
 
-  static from(list: CountedList): OneListResponse {
-    return { list: ListResponse.from(list) };
+  @ApiProperty({ enum: ['live', 'mirror'], description: 'Where it comes from' })
+  source: 'live' | 'mirror';
+
+  /** When it was read from Klaviyo. RFC 3339, UTC. */
+  syncedAt: string;
+  /** Whether it is older than it should be. */
+  stale: boolean;
+
+  static from({ group, source, syncedAt, stale }: OneGroup<CountedList>): OneListResponse {
+    return { list: ListResponse.from(group), source, syncedAt, stale };
   }
 }

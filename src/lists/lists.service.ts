@@ -1,27 +1,39 @@
 import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import type { ReadPage } from '../common/read.dto';
-import { GroupsService, type GroupsInput } from '../groups/groups.service';
-import type { CountedList } from './list';
+import {
+  GroupsService,
+  type GroupReads,
+  type GroupsInput,
+  type OneGroup,
+  type OneGroupInput,
+} from '../groups/groups.service';
+import { fromListRow, type CountedList, type List } from './list';
 import { ListsKlaviyo } from './lists.klaviyo';
 
-/** Lists of a connected account, read from Klaviyo. */
+/** Lists of a connected account, from our mirror or from Klaviyo. */
 @Injectable()
 export class ListsService {
+  private readonly reads: GroupReads<List>;
+
   constructor(
     private readonly groups: GroupsService,
-    private readonly atKlaviyo: ListsKlaviyo,
-  ) {}
+    atKlaviyo: ListsKlaviyo,
+  ) {
+    this.reads = {
+      page: (access, next, deadline) => atKlaviyo.page(access, next, deadline),
+      one: (access, id) => atKlaviyo.one(access, id),
+      fromMirror: fromListRow,
+    };
+  }
 
   /** @throws AppError as `GroupsService.page` */
   page(scope: UserScope, input: GroupsInput): Promise<ReadPage<CountedList>> {
-    return this.groups.page(scope, 'list', input, (access, next, deadline) =>
-      this.atKlaviyo.page(access, next, deadline),
-    );
+    return this.groups.page(scope, 'list', input, this.reads);
   }
 
   /** @throws AppError LIST_NOT_FOUND, and as `GroupsService.one` */
-  one(scope: UserScope, id: string, input: Pick<GroupsInput, 'connectionId' | 'includeStats'>): Promise<CountedList> {
-    return this.groups.one(scope, 'list', input, (access) => this.atKlaviyo.one(access, id));
+  one(scope: UserScope, id: string, input: OneGroupInput): Promise<OneGroup<CountedList>> {
+    return this.groups.one(scope, 'list', id, input, this.reads);
   }
 }

@@ -1,3 +1,5 @@
+import type { GroupRow } from '../groups/groups.service';
+
 /** A segment: people whom a definition chooses. */
 export interface Segment {
   /** Klaviyo's. */
@@ -16,4 +18,10 @@ export interface Segment {
 export interface CountedSegment extends Segment {
   memberCount?: number | null;
   memberCountAt?: string | null;
+}
+
+/** As our mirror keeps it. */
+export function fromSegmentRow(row: GroupRow): Segment {
+  const { id, name, isActive, isProcessing, isStarred, createdAt, updatedAt } = row;
+  return { id, name, isActive, isProcessing, isStarred, createdAt, updatedAt };
 }

@@ -31,7 +31,7 @@ export class SegmentsController {
   }
 
   @Get('segments/:id')
-  @ApiOperation({ summary: 'One segment, read from Klaviyo' })
+  @ApiOperation({ summary: 'One segment, from our mirror or from Klaviyo' })
   async one(
     @Scope() scope: UserScope,
     @Param('id') id: string,

@@ -1,6 +1,8 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { ReadPage } from '../common/read.dto';
-import { ReadOneQuery, ReadPageResponse, ReadQuery } from '../common/read.dto';
-import { Optional, Text } from '../common/rules';
+import { ReadOneQuery, ReadPageResponse, ReadQuery, SOURCES, type Source } from '../common/read.dto';
+import { OneOf, Optional, Text } from '../common/rules';
+import type { OneGroup } from '../groups/groups.service';
 import type { CountedSegment } from './segment';
 
 export class SegmentsQuery extends ReadQuery {
@@ -10,7 +12,16 @@ export class SegmentsQuery extends ReadQuery {
   name?: string;
 }
 
-export class OneSegmentQuery extends ReadOneQuery {}
+export class OneSegmentQuery extends ReadOneQuery {
+  @ApiPropertyOptional({
+    enum: SOURCES,
+    default: 'auto',
+    description: 'Our mirror while it is fresh and knows it, else Klaviyo (`auto`); Klaviyo; our mirror',
+  })
+  @Optional()
+  @OneOf(SOURCES)
+  source?: Source;
+}
 
 export class SegmentResponse implements CountedSegment {
   /** Klaviyo's id. */
@@ -55,7 +66,15 @@ export class SegmentsResponse extends ReadPageResponse {
 export class OneSegmentResponse {
   segment: SegmentResponse;
 
-  static from(segment: CountedSegment): OneSegmentResponse {
-    return { segment: SegmentResponse.from(segment) };
+  @ApiProperty({ enum: ['live', 'mirror'], description: 'Where it comes from' })
+  source: 'live' | 'mirror';
+
+  /** When it was read from Klaviyo. RFC 3339, UTC. */
+  syncedAt: string;
+  /** Whether it is older than it should be. */
+  stale: boolean;
+
+  static from({ group, source, syncedAt, stale }: OneGroup<CountedSegment>): OneSegmentResponse {
+    return { segment: SegmentResponse.from(group), source, syncedAt, stale };
   }
 }

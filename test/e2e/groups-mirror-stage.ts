@@ -3,7 +3,7 @@ import { Db } from '../../src/database/scope';
 import { CallTally } from '../../src/klaviyo/call-tally';
 import { MirrorStatesRepository } from '../../src/mirror/mirror-states.repository';
 import type { PassKind, Resource } from '../../src/mirror/resources';
-import type { Pass, Part, Syncer } from '../../src/mirror/syncer';
+import type { FetchedPage, Part, Pass, Syncer } from '../../src/mirror/syncer';
 import { Syncers } from '../../src/mirror/syncers';
 import type { ReadsStage, Reader } from './reads-stage';
 
@@ -49,11 +49,13 @@ export async function mirrored(
     let cursor: string | null = null;
     do {
       const call = { deadline: Date.now() + 30_000, tally: new CallTally() };
-      const page = await syncer.fetch(pass, { part: part.key, span: part.span, cursor }, call).catch((error: Error) => {
-        if (!/_NOT_FOUND/.test(error.message)) throw error;
-        result.gone.push(part.key);
-        return { rows: [], next: null };
-      });
+      const page: Pick<FetchedPage<unknown>, 'rows' | 'next'> = await syncer
+        .fetch(pass, { part: part.key, span: part.span, cursor }, call)
+        .catch((error: Error) => {
+          if (!/_NOT_FOUND/.test(error.message)) throw error;
+          result.gone.push(part.key);
+          return { rows: [], next: null };
+        });
       await options.between?.(part.key, page.rows);
       result.written += await get(Db).inTransaction(userId, () => syncer.write(pass, page.rows));
       cursor = page.next;

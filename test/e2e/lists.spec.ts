@@ -186,7 +186,7 @@ describe('get-lists', () => {
     expect(foreign!.body).toEqual(unknown!.body);
   });
 
-  it('has no mirror yet: says so when it is asked for, and reads Klaviyo otherwise', async () => {
+  it('says so when the mirror is asked for before there is one, and reads Klaviyo otherwise', async () => {
     const reader = await withLists(names(2));
     const mirror = await reader.get('/get-lists', { source: 'mirror' });
     expect([mirror.status, mirror.body.code]).toEqual([409, 'NOT_SYNCED']);
@@ -223,6 +223,9 @@ describe('lists/:id', () => {
         createdAt: expect.any(String),
         updatedAt: expect.any(String),
       },
+      source: 'live',
+      syncedAt: expect.stringMatching(/Z$/),
+      stale: false,
     });
     const counted = await reader.get(`/lists/${id}`, { includeStats: true });
     expect(counted.body.list).toMatchObject({ id, memberCount: 4, memberCountAt: expect.stringMatching(/Z$/) });
@@ -239,7 +242,7 @@ describe('lists/:id', () => {
       expect(answer.body.code).toBe('LIST_NOT_FOUND');
     }
     expect((await reader.get('/lists/Zz9Zz9')).body.detail).toContain('Zz9Zz9');
-    expect((await reader.get(`/lists/${id}`, { source: 'live' })).body.errors[0].field).toBe('source');
+    expect((await reader.get(`/lists/${id}`, { source: 'both' })).body.errors[0].field).toBe('source');
   });
 });
 
