@@ -34,3 +34,13 @@ export const CAMPAIGN_COLUMNS: readonly string[] = [
   'sentAt',
   ...FIGURES.map((name) => `stats.${name}`),
 ];
+
+/** The columns of a campaign's history as CSV. */
+export const CAMPAIGN_HISTORY_COLUMNS: readonly string[] = [
+  'at',
+  'status',
+  'klaviyoStatus',
+  'scheduledAt',
+  'sentAt',
+  ...FIGURES.map((name) => `stats.${name}`),
+];

@@ -8,6 +8,7 @@ import { JobsService, type JobData } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { CampaignFiguresService } from './campaign-figures.service';
+import { CampaignReportPlans } from './campaign-report-plans';
 import { CampaignReportsService } from './campaign-reports.service';
 import { ReportRunsRepository } from './report-runs.repository';
 import { windowNamed } from './report-window';
@@ -30,6 +31,7 @@ export class CampaignFiguresJob implements OnModuleInit {
     private readonly figures: CampaignFiguresService,
     private readonly reports: CampaignReportsService,
     private readonly runs: ReportRunsRepository,
+    private readonly plans: CampaignReportPlans,
     private readonly clock: Clock,
   ) {}
 
@@ -37,13 +39,14 @@ export class CampaignFiguresJob implements OnModuleInit {
     this.jobs.handle(QUEUES.campaignStats, (data) => this.run(data), WORKERS);
   }
 
-  /** @param data `userId`, `connectionId` */
+  /** @param data `userId`, `connectionId`; `plan` where what is due of the mirror's campaigns is to be found first */
   async run(data: JobData): Promise<void> {
     const userId = Number(data['userId']);
     const connectionId = String(data['connectionId']);
     await this.runs.withdraw(userId, connectionId, { before: new Date(this.clock.now() - GIVE_UP_MS) });
     const open = await this.open(userId, connectionId);
     if (!open) return;
+    if (data['plan'] === 1) await this.plans.request(open.connection);
     const pause = await this.slice(open.connection, open.access);
     if (pause !== null) await this.figures.resume(userId, connectionId, pause);
   }
@@ -70,8 +73,10 @@ export class CampaignFiguresJob implements OnModuleInit {
     for (const window of await this.runs.requested(userId, connectionId)) {
       if (this.clock.now() >= until) return 0;
       try {
-        await this.reports.run(access, timezone, windowNamed(window), { deadline: until, priority: 'background' });
-        await this.runs.withdraw(userId, connectionId, { window });
+        const call = { deadline: until, priority: 'background' } as const;
+        const outcome = await this.reports.run(access, timezone, windowNamed(window), call);
+        await this.runs.withdraw(userId, connectionId, outcome === 'impossible' ? {} : { window });
+        if (outcome === 'impossible') return null;
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
         const pause = pauseAfter(error);

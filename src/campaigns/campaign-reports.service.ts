@@ -3,8 +3,10 @@ import { Clock } from '../common/clock';
 import { AppError, type ErrorCode } from '../common/errors';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import type { KlaviyoCall } from '../klaviyo/klaviyo.client';
+import { CampaignEngagementRepository } from './campaign-engagement.repository';
 import { CampaignFiguresRepository } from './campaign-figures.repository';
 import { CampaignReportsKlaviyo } from './campaign-reports.klaviyo';
+import { CampaignSnapshotsRepository } from './campaign-snapshots.repository';
 import { ConversionMetrics } from './conversion-metrics';
 import { timeframeOf, type ReportWindow } from './report-window';
 import { ReportRunsRepository, type Claim } from './report-runs.repository';
@@ -13,8 +15,7 @@ import { ReportRunsRepository, type Claim } from './report-runs.repository';
 const LEASE_MS = 70_000;
 /** Klaviyo's cursors of pages are not kept for long. */
 const RESUME_MS = 15 * 60_000;
-/** Klaviyo's no is not asked for again within that time: refused reports count against the 225 of the day. */
-const REFUSED_MS = 10 * 60_000;
+/** Klaviyo's no is not asked for again while a yes would be fresh: refused reports count against the 225 of the day. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['KLAVIYO_REJECTED', 'KLAVIYO_SCOPE_MISSING']);
 
 /** Asks Klaviyo for the report of a window, once for everybody, and keeps what it says of each campaign. */
@@ -27,6 +28,8 @@ export class CampaignReportsService {
     private readonly metrics: ConversionMetrics,
     private readonly figures: CampaignFiguresRepository,
     private readonly runs: ReportRunsRepository,
+    private readonly snapshots: CampaignSnapshotsRepository,
+    private readonly engagement: CampaignEngagementRepository,
     private readonly clock: Clock,
   ) {}
 
@@ -55,8 +58,8 @@ export class CampaignReportsService {
       return (await this.ask(access, timezone, window, claim, call)) ? 'done' : 'impossible';
     } catch (error) {
       if (error instanceof AppError && REFUSALS.has(error.code)) {
-        notBefore = new Date(this.clock.now() + REFUSED_MS);
-        this.metrics.forget(access);
+        notBefore = new Date(this.clock.now() + window.freshMs);
+        await this.metrics.forget(access);
       }
       throw error;
     } finally {
@@ -84,6 +87,7 @@ export class CampaignReportsService {
       const page = await this.atKlaviyo.page(access, timeframe, metric, cursor, call);
       await this.figures.save(userId, connectionId, page.rows, claim.begunAt);
       cursor = page.next;
+      if (cursor === null) await this.record(access, claim.begunAt);
       await this.runs.proceed(userId, connectionId, window.name, {
         begunAt: claim.begunAt,
         metricId: metric.id,
@@ -91,5 +95,12 @@ export class CampaignReportsService {
       });
     } while (cursor !== null);
     return true;
+  }
+
+  /** What the whole report changed goes into the history, before it counts as done; what it counts is heard no more. */
+  private async record({ userId, connectionId }: KlaviyoAccess, at: Date): Promise<void> {
+    await this.snapshots.keep(userId, connectionId, at);
+    await this.snapshots.thin(userId, connectionId, at);
+    await this.engagement.settle(userId, connectionId, at);
   }
 }

@@ -1,9 +1,10 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { ReadOneQuery, ReadPageResponse, ReadQuery, type ReadPage } from '../common/read.dto';
+import { PageQuery } from '../common/page';
+import { ReadOneQuery, ReadPageResponse, ReadQuery, SOURCES, type ReadPage, type Source } from '../common/read.dto';
 import { CommaList, Instant, OneOf, Optional, QueryBool } from '../common/rules';
 import type { CampaignStats } from './campaign-stats';
 import { CAMPAIGN_STATUSES, type CampaignStatus } from './campaign-status';
-import type { CampaignWithStats } from './campaigns.service';
+import type { CampaignWithStats } from './campaigns-input';
 import { CHANNELS, type Channel } from './channels';
 
 const CHANNEL_CHOICE = [...CHANNELS, 'all'];
@@ -35,7 +36,18 @@ export class CampaignsQuery extends ReadQuery {
   to?: string;
 }
 
-export class OneCampaignQuery extends ReadOneQuery {}
+export class OneCampaignQuery extends ReadOneQuery {
+  @ApiPropertyOptional({
+    enum: SOURCES,
+    default: 'auto',
+    description: 'Our mirror while it is fresh and knows the campaign, else Klaviyo (`auto`); `live`; `mirror`',
+  })
+  @Optional()
+  @OneOf(SOURCES)
+  source?: Source;
+}
+
+export class CampaignHistoryQuery extends PageQuery {}
 
 class AudiencesResponse {
   /** Ids of lists and segments. */
@@ -137,13 +149,5 @@ export class CampaignsResponse extends ReadPageResponse {
 
   static from({ rows, pagination, source, syncedAt, stale }: ReadPage<CampaignWithStats>): CampaignsResponse {
     return { campaigns: rows.map((row) => CampaignResponse.from(row)), pagination, source, syncedAt, stale };
-  }
-}
-
-export class OneCampaignResponse {
-  campaign: CampaignResponse;
-
-  static from(campaign: CampaignWithStats): OneCampaignResponse {
-    return { campaign: CampaignResponse.from(campaign) };
   }
 }

@@ -10,7 +10,7 @@ import type { Campaign } from './campaign';
 import { campaignStatus } from './campaign-status';
 import { channelOf, klaviyoChannel, PUSH_SINCE, type Channel } from './channels';
 
-interface CampaignAttributes {
+export interface CampaignAttributes {
   name?: string | null;
   status?: string | null;
   archived?: boolean | null;

@@ -1,61 +1,46 @@
 import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
-import { Clock } from '../common/clock';
-import { AppError } from '../common/errors';
-import { liveBudget } from '../common/live-budget';
+import { AppError, invalid } from '../common/errors';
 import { Cursors, DEFAULT_LIMIT } from '../common/page';
-import { ALL_ROWS, type ReadPage, type Source } from '../common/read.dto';
+import { ALL_ROWS, type ReadPage } from '../common/read.dto';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
-import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
-import { comparePlaces, momentOf, placeOf, type Campaign, type Place } from './campaign';
+import { MirrorService, type Provenance } from '../mirror/mirror.service';
+import type { Campaign } from './campaign';
+import { CampaignEngagementService, type Engagement } from './campaign-engagement.service';
 import { CampaignFiguresService } from './campaign-figures.service';
-import { CampaignReader, type Assembly } from './campaign-reader';
-import { CampaignSnapshots } from './campaign-snapshots';
 import type { CampaignStats } from './campaign-stats';
-import type { CampaignStatus } from './campaign-status';
-import { CampaignsKlaviyo, type CreatedBetween, type Pass } from './campaigns.klaviyo';
-import { CHANNELS, type Channel } from './channels';
+import {
+  bindingOf,
+  type CampaignsInput,
+  type CampaignsPage,
+  type CampaignWithStats,
+  type LivePosition,
+  type MirrorPosition,
+} from './campaigns-input';
+import { LiveCampaigns } from './live-campaigns';
+import { MirroredCampaigns } from './mirrored-campaigns';
 
-export interface CampaignsInput {
-  connectionId?: string | undefined;
-  status?: readonly CampaignStatus[] | undefined;
-  channel?: Channel | 'all' | undefined;
-  archived?: boolean | undefined;
-  /** Inclusive. */
-  from?: string | undefined;
-  /** Exclusive. */
-  to?: string | undefined;
-  limit?: number | undefined;
-  cursor?: string | undefined;
-  source?: Source | undefined;
-  includeStats?: boolean | undefined;
+type Position = LivePosition | MirrorPosition;
+type OneInput = Pick<CampaignsInput, 'connectionId' | 'includeStats' | 'source'>;
+
+/** One campaign, where it comes from, and what was heard of it since its figures were computed. */
+export interface OneCampaign extends Provenance {
+  campaign: CampaignWithStats;
+  engagement?: Engagement | null;
 }
 
-/** A campaign with its figures, where they were asked for; null when they are not known. */
-export type CampaignWithStats = Campaign & { stats?: CampaignStats | null };
-
-/** What a cursor remembers: the set it walks through, and the last campaign given of it. */
-interface Position {
-  created: CreatedBetween;
-  last: Place | null;
-}
-
-/** `total` is exact up to here, and absent above. */
-const MOST_TOTAL = 10_000;
-const EVERYTHING: CreatedBetween = { after: null, upTo: null };
-
-/** Campaigns of a connected account, read from Klaviyo; the place where our mirror will answer in Klaviyo's stead. */
+/** Campaigns of a connected account, from our mirror or from Klaviyo as `source` says. */
 @Injectable()
 export class CampaignsService {
   constructor(
     private readonly connections: ConnectionService,
-    private readonly reader: CampaignReader,
-    private readonly snapshots: CampaignSnapshots,
-    private readonly atKlaviyo: CampaignsKlaviyo,
+    private readonly mirror: MirrorService,
+    private readonly mirrored: MirroredCampaigns,
+    private readonly live: LiveCampaigns,
     private readonly figures: CampaignFiguresService,
+    private readonly engagement: CampaignEngagementService,
     private readonly cursors: Cursors,
-    private readonly clock: Clock,
   ) {}
 
   /**
@@ -67,85 +52,83 @@ export class CampaignsService {
     const connection = await this.connections.resolve(scope, input.connectionId);
     const binding = { userId: scope.userId, scope: bindingOf(connection, input) };
     const from = this.cursors.decode(binding, cursor) as Position | undefined;
-    if (source === 'mirror') throw new AppError('NOT_SYNCED');
-    const access = await this.connections.accessOf(connection);
     const limit = input.limit ?? (cursor === undefined ? ALL_ROWS : DEFAULT_LIMIT);
-    const set = await this.set(access, input, from);
-    const matching = set.campaigns.filter(matches(input));
-    const last = from?.last ?? null;
-    const left = last === null ? matching : matching.filter((item) => comparePlaces(placeOf(item), last) > 0);
-    const rows = left.slice(0, limit);
-    const next = nextOf(set, rows, left.length > rows.length);
-    if (next?.created === set.created) this.snapshots.keep(snapshotKey(access, input, set.created), set);
-    const whole = set.created.after === null && set.created.upTo === null;
+    const { value, ...where } = await this.mirror.read<CampaignsPage<Position>>(connection, ['campaigns'], source, {
+      mirror: () => this.mirrored.page(connection, input, limit, from && mirrorPosition(from)),
+      live: () => this.live.page(connection, input, limit, from && livePosition(from)),
+      ...(from ? { begunOn: 'place' in from ? 'mirror' : 'live' } : {}),
+    });
+    const { rows, next, total, readAt } = value;
     return {
-      rows: input.includeStats === true ? await this.figures.added(connection, access, rows) : rows,
+      rows: [...(await this.renewed(connection, input, where, rows))],
       pagination: {
         limit,
         nextCursor: next === null ? null : this.cursors.encode(binding, next),
-        ...(whole && matching.length <= MOST_TOTAL ? { total: matching.length } : {}),
+        ...(total === null ? {} : { total }),
       },
-      source: 'live',
-      syncedAt: new Date(set.readAt).toISOString(),
-      stale: false,
+      ...where,
+      syncedAt: readAt === null ? where.syncedAt : new Date(readAt).toISOString(),
     };
   }
 
-  /** One campaign, read live. @throws AppError CONNECTION_NOT_FOUND, CAMPAIGN_NOT_FOUND, KLAVIYO_… */
-  async one(
-    scope: UserScope,
-    id: string,
-    input: Pick<CampaignsInput, 'connectionId' | 'includeStats'>,
-  ): Promise<CampaignWithStats> {
+  /**
+   * One campaign. One that the mirror does not know yet is asked of Klaviyo, where `source` allows.
+   * @throws AppError CONNECTION_NOT_FOUND, CAMPAIGN_NOT_FOUND, NOT_SYNCED for `source=mirror`, KLAVIYO_…
+   */
+  async one(scope: UserScope, id: string, input: OneInput): Promise<OneCampaign> {
+    const { source = 'auto' } = input;
+    const includeStats = input.includeStats === true;
     const connection = await this.connections.resolve(scope, input.connectionId);
-    const access = await this.connections.accessOf(connection);
-    const campaign = await this.atKlaviyo.one(access, id);
-    if (input.includeStats !== true) return campaign;
-    const [counted] = await this.figures.added(connection, access, [campaign]);
-    return counted ?? campaign;
+    let failure: unknown;
+    const live = async () => {
+      try {
+        return await this.live.one(connection, id, includeStats);
+      } catch (error) {
+        failure = error;
+        throw error;
+      }
+    };
+    const mirror = () => this.mirrored.one(connection, id, includeStats);
+    let found = await this.mirror.read<CampaignWithStats | null | undefined>(connection, ['campaigns'], source, {
+      mirror,
+      live,
+    });
+    if (found.value === undefined && source === 'auto' && failure === undefined)
+      found = await this.mirror.read(connection, [], 'live', { mirror, live });
+    const { value, ...where } = found;
+    if (!value) throw failure instanceof AppError ? failure : new AppError('CAMPAIGN_NOT_FOUND', { params: { id } });
+    const [campaign = value] = await this.renewed(connection, input, where, [value]);
+    if (!includeStats) return { campaign, ...where };
+    return { campaign, engagement: await this.engagement.of(connection, campaign), ...where };
   }
 
-  /** The set that the call is about: read anew at the beginning, else the one the cursor came from while it is at hand. */
-  private async set(access: KlaviyoAccess, input: CampaignsInput, from: Position | undefined): Promise<Assembly> {
-    const created = from?.created ?? EVERYTHING;
-    const kept = from && this.snapshots.get(snapshotKey(access, input, created));
-    if (kept) return kept;
-    const until = liveBudget(this.clock.now(), input.includeStats === true);
-    return this.reader.read(access, passesOf(input), created, until);
+  /** Figures that the mirror knew, refreshed where Klaviyo may be asked now; what was read live is fresh already. */
+  private async renewed(
+    connection: Connection,
+    { includeStats, source }: OneInput,
+    where: Provenance,
+    rows: readonly CampaignWithStats[],
+  ): Promise<readonly CampaignWithStats[]> {
+    if (includeStats !== true || where.source === 'live' || connection.status === 'invalid') return rows;
+    if (source === 'mirror' || where.stale) {
+      await this.figures.wanted(connection, rows);
+      return rows;
+    }
+    const counted = rows.map((row): Campaign & { stats: CampaignStats | null } => ({
+      ...row,
+      stats: row.stats ?? null,
+    }));
+    return this.figures.renewed(connection, await this.connections.accessOf(connection), counted);
   }
 }
 
-function passesOf({ channel = 'email', archived }: CampaignsInput): Pass[] {
-  const channels = channel === 'all' ? CHANNELS : [channel];
-  const states = archived === undefined ? [false, true] : [archived];
-  return channels.flatMap((one) => states.map((state) => ({ channel: one, archived: state })));
+/** A walk ends where it began: a place in our mirror is none at Klaviyo, nor the other way round. */
+function mirrorPosition(from: Position): MirrorPosition {
+  if ('place' in from) return from;
+  throw invalid('cursor', 'badCursor');
 }
 
-/** Filters on what was read. */
-function matches({ status, from, to }: CampaignsInput): (campaign: Campaign) => boolean {
-  const first = from === undefined ? -Infinity : Date.parse(from);
-  const end = to === undefined ? Infinity : Date.parse(to);
-  return (campaign) => {
-    const moment = momentOf(campaign);
-    return moment >= first && moment < end && (status === undefined || status.includes(campaign.status));
-  };
-}
-
-/** Where the next page begins: further in this set, in the next one, or nowhere. */
-function nextOf(set: Assembly, rows: readonly Campaign[], more: boolean): Position | null {
-  const last = rows.at(-1);
-  if (more && last) return { created: set.created, last: placeOf(last) };
-  return set.created.after === null ? null : { created: { after: null, upTo: set.created.after }, last: null };
-}
-
-function snapshotKey(access: KlaviyoAccess, input: CampaignsInput, created: CreatedBetween): string {
-  return JSON.stringify([access.userId, access.connectionId, passesOf(input), created.after, created.upTo]);
-}
-
-/** To what a cursor belongs; instants as they are, however they were spelled. */
-function bindingOf(connection: Connection, input: CampaignsInput): string {
-  const { status, channel = 'email', archived, from, to, source = 'auto' } = input;
-  const instants = [from, to].map((instant) => (instant === undefined ? null : Date.parse(instant)));
-  const statuses = status ? [...status].sort() : null;
-  return JSON.stringify(['campaign', connection.id, statuses, channel, archived ?? null, ...instants, source]);
+function livePosition(from: Position): LivePosition {
+  if ('created' in from) return from;
+  throw invalid('cursor', 'badCursor');
 }

@@ -100,27 +100,34 @@ export class ReportRunsRepository {
     );
   }
 
-  /**
-   * Notes that newer figures are waited for.
-   * @param also runs in the same transaction, e.g. to enqueue the work
-   */
-  async request(
-    userId: number,
-    connectionId: string,
-    windows: readonly string[],
-    at: Date,
-    also: (manager: EntityManager) => Promise<void>,
-  ): Promise<void> {
-    await this.db.inTransaction(userId, async (manager) => {
-      await query(
+  /** Notes that newer figures are waited for. */
+  async request(userId: number, connectionId: string, windows: readonly string[], at: Date): Promise<void> {
+    await this.db.forUser(userId, (manager) =>
+      query(
         manager,
         `INSERT INTO report_run (user_id, connection_id, report_window, requested_at)
          SELECT $1, $2, name, $4 FROM unnest($3::text[]) AS name ORDER BY name
          ON CONFLICT (user_id, connection_id, report_window) DO UPDATE SET requested_at = EXCLUDED.requested_at`,
         [userId, connectionId, windows, at],
-      );
-      await also(manager);
-    });
+      ),
+    );
+  }
+
+  /** When the last whole report of a window was begun. */
+  async computedAt(userId: number, connectionId: string, window: string): Promise<Date | null> {
+    const rows = await this.db.forUser(userId, (manager) =>
+      query<{ at: Date | null }>(
+        manager,
+        `SELECT computed_at AS at FROM report_run WHERE user_id = $1 AND connection_id = $2 AND report_window = $3`,
+        [userId, connectionId, window],
+      ),
+    );
+    return rows[0]?.at ?? null;
+  }
+
+  /** One transaction around what is written and the work that is enqueued for it. */
+  async together(userId: number, work: (manager: EntityManager) => Promise<void>): Promise<void> {
+    await this.db.inTransaction(userId, work);
   }
 
   /** The windows that are waited for, newest first. */

@@ -10,7 +10,8 @@ const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 /** A day less than a year, so that no leap day or change of clocks makes it longer than Klaviyo allows. */
 const RECENT_MS = 364 * DAY;
-const RECENT: ReportWindow = { name: 'recent', freshMs: 10 * MINUTE };
+/** The last 364 days. */
+export const RECENT: ReportWindow = { name: 'recent', freshMs: 10 * MINUTE };
 /** Old campaigns are hardly opened any more, and an account has 225 reports a day. */
 const YEAR_FRESH_MS = DAY;
 

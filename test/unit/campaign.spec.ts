@@ -2,7 +2,7 @@ import { Clock } from '../../src/common/clock';
 import { byMoment, comparePlaces, momentOf, placeOf, type Campaign } from '../../src/campaigns/campaign';
 import type { Assembly } from '../../src/campaigns/campaign-reader';
 import { chooseMetric } from '../../src/campaigns/campaign-reports.klaviyo';
-import { CampaignSnapshots } from '../../src/campaigns/campaign-snapshots';
+import { CampaignSets } from '../../src/campaigns/campaign-sets';
 import { campaignStatus } from '../../src/campaigns/campaign-status';
 import { toCampaign } from '../../src/campaigns/campaigns.klaviyo';
 import { channelOf, klaviyoChannel } from '../../src/campaigns/channels';
@@ -117,25 +117,25 @@ describe('sets of campaigns at hand', () => {
 
   it('are forgotten after thirty seconds', () => {
     const clock = new TestClock();
-    const snapshots = new CampaignSnapshots(clock);
+    const sets = new CampaignSets(clock);
     const kept = set(clock.time, 3);
-    snapshots.keep('a', kept);
+    sets.keep('a', kept);
     clock.time += 29_999;
-    expect(snapshots.get('a')).toBe(kept);
+    expect(sets.get('a')).toBe(kept);
     clock.time += 1;
-    expect(snapshots.get('a')).toBeUndefined();
+    expect(sets.get('a')).toBeUndefined();
   });
 
   it('are bounded together: the oldest goes first, and one beyond all bounds is not kept', () => {
     const clock = new TestClock();
-    const snapshots = new CampaignSnapshots(clock);
-    for (const name of ['a', 'b', 'c']) snapshots.keep(name, set(clock.time, 20_000));
-    expect(['a', 'b', 'c'].map((name) => snapshots.get(name) !== undefined)).toEqual([false, true, true]);
-    snapshots.keep('b', set(clock.time, 1));
-    snapshots.keep('d', set(clock.time, 20_000));
-    expect(['b', 'c', 'd'].map((name) => snapshots.get(name) !== undefined)).toEqual([true, true, true]);
-    snapshots.keep('huge', set(clock.time, 50_001));
-    expect(snapshots.get('huge')).toBeUndefined();
+    const sets = new CampaignSets(clock);
+    for (const name of ['a', 'b', 'c']) sets.keep(name, set(clock.time, 20_000));
+    expect(['a', 'b', 'c'].map((name) => sets.get(name) !== undefined)).toEqual([false, true, true]);
+    sets.keep('b', set(clock.time, 1));
+    sets.keep('d', set(clock.time, 20_000));
+    expect(['b', 'c', 'd'].map((name) => sets.get(name) !== undefined)).toEqual([true, true, true]);
+    sets.keep('huge', set(clock.time, 50_001));
+    expect(sets.get('huge')).toBeUndefined();
   });
 });
 

@@ -10,7 +10,7 @@ const MOST_CAMPAIGNS = 50_000;
  * this process only: a set that is not here is read anew.
  */
 @Injectable()
-export class CampaignSnapshots {
+export class CampaignSets {
   private readonly kept = new Map<string, Assembly>();
   private size = 0;
 
