@@ -11,7 +11,7 @@ export class CreateSyncSchedule1764000720000 implements MigrationInterface {
         interval_minutes integer,
         next_run_at timestamptz NOT NULL,
         next_full_at timestamptz,
-        created_at timestamptz NOT NULL DEFAULT now(),
+        since timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (user_id, connection_id),
         CONSTRAINT sync_schedule_interval CHECK (interval_minutes > 0),
         CONSTRAINT sync_schedule_connection FOREIGN KEY (user_id, connection_id)

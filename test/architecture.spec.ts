@@ -55,7 +55,10 @@ describe('the house', () => {
       'klaviyo/quota.system.repository.ts',
       'klaviyo/usage.system.repository.ts',
       'observability/incidents.system.repository.ts',
+      'sync/sync.system.repository.ts',
       'webhooks/webhooks.system.repository.ts',
+      'webhooks/intake.system.repository.ts',
+      'webhooks/process.system.repository.ts',
     ]);
     expect(
       offenders(

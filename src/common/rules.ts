@@ -211,6 +211,17 @@ export function StringArray(limits: StringArrayLimits): PropertyDecorator {
   });
 }
 
+/** An array of some of these texts, at least one and each once. */
+export function SomeOf(values: readonly string[]): PropertyDecorator {
+  return rule('someOf', (value) => {
+    const bad = arrayFault(value, 1, values.length);
+    if (bad) return bad;
+    const items = value as unknown[];
+    if (!items.every((item) => typeof item === 'string' && values.includes(item))) return notOneOf(values);
+    return new Set(items).size === items.length ? null : { key: 'notUnique' };
+  });
+}
+
 /** An array of Klaviyo's ids without repetitions. */
 export function KlaviyoIds(limits: { min?: number; max: number }): PropertyDecorator {
   return StringArray({ ...limits, unique: true, pattern: /^[A-Za-z0-9_-]{1,64}$/, fault: 'notKlaviyoId' });

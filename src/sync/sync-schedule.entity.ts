@@ -33,6 +33,7 @@ export class SyncSchedule {
   @Column({ name: 'next_full_at', type: 'timestamptz', nullable: true })
   nextFullAt: Date | null;
 
-  @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
-  createdAt: Date;
+  /** Since when it stands or was last turned on: what never came is missed from then on. */
+  @Column({ type: 'timestamptz', default: () => 'now()' })
+  since: Date;
 }

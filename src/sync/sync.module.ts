@@ -1,12 +1,30 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { ConnectionModule } from '../connection/connection.module';
+import { MirrorEraseJob } from './mirror-erase.job';
 import { MirrorErasure } from './mirror-erasure.entity';
+import { MirrorErasuresRepository } from './mirror-erasures.repository';
+import { SyncAlerts } from './sync-alerts';
+import { SyncClock } from './sync-clock';
+import { SyncMetrics } from './sync-metrics';
 import { SyncPage } from './sync-page.entity';
+import { SyncRequests } from './sync-requests';
+import { SyncRequestsRepository } from './sync-requests.repository';
 import { SyncResource } from './sync-resource.entity';
+import { SyncRetention } from './sync-retention';
 import { SyncRun } from './sync-run.entity';
+import { SyncRunsRepository } from './sync-runs.repository';
 import { SyncSchedule } from './sync-schedule.entity';
+import { SyncSchedulesRepository } from './sync-schedules.repository';
 import { SyncStreamSlot } from './sync-stream-slot.entity';
+import { SyncStreamSlotsRepository } from './sync-stream-slots.repository';
+import { SyncTickJob } from './sync-tick.job';
+import { SyncWatch } from './sync-watch';
 import { SyncWindow } from './sync-window.entity';
+import { SyncController } from './sync.controller';
+import { SyncService } from './sync.service';
+import { SyncStream } from './sync.stream';
+import { SyncSystemRepository } from './sync.system.repository';
 
 const ENTITIES = [
   // one a line
@@ -20,5 +38,26 @@ const ENTITIES = [
 ];
 
 /** Keeps the mirror of connected accounts. */
-@Module({ imports: [TypeOrmModule.forFeature(ENTITIES)] })
+@Module({
+  imports: [TypeOrmModule.forFeature(ENTITIES), ConnectionModule],
+  controllers: [SyncController],
+  providers: [
+    MirrorEraseJob,
+    MirrorErasuresRepository,
+    SyncAlerts,
+    SyncClock,
+    SyncMetrics,
+    SyncRequests,
+    SyncRequestsRepository,
+    SyncRetention,
+    SyncRunsRepository,
+    SyncSchedulesRepository,
+    SyncService,
+    SyncStream,
+    SyncStreamSlotsRepository,
+    SyncSystemRepository,
+    SyncTickJob,
+    SyncWatch,
+  ],
+})
 export class SyncModule {}
