@@ -17,6 +17,7 @@ export class CreateReceivedEvent1764000770000 implements MigrationInterface {
         late boolean NOT NULL DEFAULT false,
         received_at timestamptz NOT NULL DEFAULT now(),
         events integer NOT NULL,
+        malformed integer NOT NULL DEFAULT 0,
         repeats integer NOT NULL DEFAULT 0,
         first_event_id uuid,
         last_event_id uuid,

@@ -56,9 +56,9 @@ describe('the house', () => {
       'klaviyo/usage.system.repository.ts',
       'observability/incidents.system.repository.ts',
       'sync/sync.system.repository.ts',
-      'webhooks/webhooks.system.repository.ts',
       'webhooks/intake.system.repository.ts',
       'webhooks/process.system.repository.ts',
+      'webhooks/webhooks.system.repository.ts',
     ]);
     expect(
       offenders(

@@ -10,10 +10,11 @@ export class WrongCredentials {
 
   /**
    * Notes one wrong credential.
+   * @param scope what else tells it apart: each scope of an address has a window of its own
    * @returns the seconds to wait when the address is over its limit, else undefined
    */
-  note(address: string, now: number): number | undefined {
-    const key = networkOf(address);
+  note(address: string, now: number, scope = ''): number | undefined {
+    const key = `${networkOf(address)} ${scope}`;
     let entry = this.seen.get(key);
     if (!entry || entry.until <= now) {
       this.seen.delete(key);

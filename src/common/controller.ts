@@ -27,3 +27,8 @@ export function isApiPath(path: string): boolean {
 export function BodyLimit(bytes: number): ClassDecorator & MethodDecorator {
   return routeRules({ bodyLimit: bytes });
 }
+
+/** The handler is given an `UnreadBody` in place of what a body says. */
+export function RawBody(): ClassDecorator & MethodDecorator {
+  return routeRules({ rawBody: true });
+}

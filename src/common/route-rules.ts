@@ -9,6 +9,8 @@ export interface RouteRules {
   bodyLimit?: number;
   /** Takes calls from whatever `Origin`. */
   anyOrigin?: boolean;
+  /** The handler is given an `UnreadBody` and decides whether it reads it: bytes, not JSON. */
+  rawBody?: boolean;
 }
 
 /** Adds rules to a route, or to every route of a controller; a route's own rule wins. */

@@ -5,6 +5,7 @@ import { AppError, invalid } from '../common/errors';
 import { rulesOf } from '../common/route-rules';
 import { checkJson } from './json-check';
 import { repeatedFields } from './repeated-fields';
+import { UnreadBody } from './unread-body';
 
 const MEGABYTE = 1024 * 1024;
 const DEFAULT_BODY_LIMIT = MEGABYTE;
@@ -19,7 +20,9 @@ export function acceptJsonOnly(server: FastifyInstance): void {
 
 async function readJson(request: FastifyRequest, payload: Readable): Promise<unknown> {
   if (!isUtf8(request.headers['content-type'])) throw new AppError('UNSUPPORTED_MEDIA_TYPE');
-  const bytes = await readBody(request, payload, rulesOf(request).bodyLimit ?? DEFAULT_BODY_LIMIT);
+  const { rawBody = false, bodyLimit = DEFAULT_BODY_LIMIT } = rulesOf(request);
+  if (rawBody) return new UnreadBody(request.headers, payload, bodyLimit, decoderOf, tooLarge);
+  const bytes = await readBody(request, payload, bodyLimit);
   if (bytes.length === 0) return undefined;
   const text = textOf(bytes);
   const value = parseJson(text);

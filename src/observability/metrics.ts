@@ -81,6 +81,26 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  /** Deliveries to the webhook receiver. `outcome`: taken, repeated, refused, out_of_time, unavailable. */
+  readonly webhookDeliveries = new Counter({
+    name: 'klaviyo_webhook_deliveries_total',
+    help: 'Deliveries to the webhook receiver',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  });
+  /** Events of webhooks. `outcome`: taken, duplicate, quarantined, processed, failed, dead. */
+  readonly webhookEvents = new Counter({
+    name: 'klaviyo_webhook_events_total',
+    help: 'Events received or read for webhooks, by what became of them',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  });
+  readonly webhookBacklog = new Gauge({
+    name: 'klaviyo_webhook_deliveries_waiting',
+    help: 'Deliveries received and not yet worked off',
+    registers: [this.registry],
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }

@@ -45,6 +45,10 @@ export class WebhookDelivery {
   @Column({ type: 'integer' })
   events: number;
 
+  /** Of them, malformed ones. */
+  @Column({ type: 'integer', default: 0 })
+  malformed: number;
+
   /** How often the same delivery came again. */
   @Column({ type: 'integer', default: 0 })
   repeats: number;

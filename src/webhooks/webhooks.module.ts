@@ -1,24 +1,56 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { ConnectionModule } from '../connection/connection.module';
+import { EventsModule } from '../events/events.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
+import { Consumers } from './consumers';
+import { WebhookDelivery } from './delivery.entity';
 import { EventForward } from './event-forward.entity';
 import { ForwardTarget } from './forward-target.entity';
 import { Forwarder } from './forwarder';
 import { Forwards } from './forwards';
 import { ForwardsRepository } from './forwards.repository';
+import { WebhookIntake } from './intake';
+import { IntakeSystemRepository } from './intake.system.repository';
+import { PollReader } from './poll-reader';
+import { PollJob } from './poll.job';
+import { PollKlaviyo } from './poll.klaviyo';
+import { PollRepository } from './poll.repository';
+import { ProcessRefreshRepository } from './process-refresh.repository';
+import { ProfileRefresh, WebhookFigure, WebhookLane } from './process-state.entity';
+import { ProcessWorker } from './process-worker';
+import { ProcessRepository } from './process.repository';
+import { ProcessSystemRepository } from './process.system.repository';
+import { WebhookProcessor } from './processor';
+import { ReceivedEvent } from './received-event.entity';
+import { WebhookReceiver } from './receiver';
+import { ReceiverWebhooks } from './receiver-webhooks';
+import { ReceiverController } from './receiver.controller';
+import { Removals } from './removals';
+import { RemovalsRepository } from './removals.repository';
+import { Topics } from './topics';
+import { TopicsKlaviyo } from './topics.klaviyo';
+import { WebhookCreation } from './webhook-creation';
 import { WebhookRemoval } from './webhook-removal.entity';
+import { WebhookStatistics } from './webhook-statistics';
 import { Webhook } from './webhook.entity';
+import { WebhooksController } from './webhooks.controller';
+import { WebhooksKlaviyo } from './webhooks.klaviyo';
+import { WebhooksRepository } from './webhooks.repository';
 import { WebhookSecrets } from './webhooks.secrets';
+import { WebhooksService } from './webhooks.service';
 import { WebhooksSystemRepository } from './webhooks.system.repository';
 
 /** Klaviyo's webhooks: managed, received, worked off, passed on. */
 @Module({
   imports: [
     TypeOrmModule.forFeature([Webhook, WebhookRemoval, EventForward, ForwardTarget]),
+    TypeOrmModule.forFeature([WebhookDelivery, ReceivedEvent, WebhookFigure, WebhookLane, ProfileRefresh]),
     ConnectionModule,
     KlaviyoModule,
+    EventsModule,
   ],
+  controllers: [WebhooksController],
   providers: [
     // One a line: what is managed, read and passed on first, what is received and worked off after it.
     WebhookSecrets,
@@ -26,6 +58,21 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     Forwards,
     Forwarder,
     ForwardsRepository,
+    IntakeSystemRepository,
+    WebhookIntake,
+    PollRepository,
+    PollKlaviyo,
+    PollReader,
+    PollJob,
+    TopicsKlaviyo,
+    Topics,
+    RemovalsRepository,
+    Removals,
+    WebhookStatistics,
+    WebhookCreation,
+    WebhooksKlaviyo,
+    WebhooksRepository,
+    WebhooksService,
   ],
 })
 export class WebhooksModule {}

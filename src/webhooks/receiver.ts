@@ -1,0 +1,171 @@
+import { createSecretKey, randomBytes } from 'node:crypto';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { WrongCredentials } from '../auth/attempts';
+import { Clock } from '../common/clock';
+import { AppError } from '../common/errors';
+import { ENV, type Env } from '../config/env';
+import { isDatabaseDown } from '../database/errors';
+import { BrokenBody, type UnreadBody } from '../http/unread-body';
+import { Metrics } from '../observability/metrics';
+import { WebhookIntake, type Taken } from './intake';
+import { readDelivery, type SignedDelivery } from './receiver-body';
+import { isSignedBy, type Credentials } from './receiver-signature';
+import { ReceiverWebhooks, type KnownWebhook } from './receiver-webhooks';
+
+/** A call of the receiver, as its headers have it. */
+export interface ReceiverCall {
+  /** Undefined: a header is missing, doubled or malformed. */
+  credentials: Credentials | undefined;
+  /** Of whom the call claims to be, for counting. */
+  claimed: string;
+  address: string;
+  /** Undefined where there was none. */
+  body: UnreadBody | undefined;
+}
+
+/** Klaviyo waits five seconds: for its body we wait as long, and for the database a little less. */
+const BODY_MS = 5000;
+const COMMIT_MS = 4500;
+const RETRY_SECONDS = 5;
+const HOUR_MS = 3_600_000;
+/** Of the signature, 128 bits tell deliveries apart. */
+const DIGEST_DIGITS = 32;
+
+/** Takes Klaviyo's deliveries: whose it is, whether it is genuine and in time, then the intake. */
+@Injectable()
+export class WebhookReceiver {
+  private readonly logger = new Logger('WebhookReceiver');
+  private readonly refused = new WrongCredentials();
+  /** Stands in for the secret of a webhook that nobody has: the same is done whoever asks. */
+  private readonly nobody = [createSecretKey(randomBytes(32))];
+
+  constructor(
+    @Inject(ENV) private readonly env: Env,
+    private readonly webhooks: ReceiverWebhooks,
+    private readonly intake: WebhookIntake,
+    private readonly clock: Clock,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /**
+   * Answers once everything is committed.
+   * @throws AppError WEBHOOK_SIGNATURE_INVALID (unknown webhook, foreign account, wrong signature: all alike),
+   * RATE_LIMITED in its place from the 61st of a minute, WEBHOOK_TIMESTAMP_OUT_OF_RANGE, PAYLOAD_TOO_LARGE,
+   * MALFORMED_JSON and VALIDATION_FAILED of signed bodies, SERVICE_UNAVAILABLE
+   */
+  async receive(call: ReceiverCall): Promise<Taken> {
+    try {
+      const taken = await this.tryReceive(call);
+      const isRepeated = taken.received > 0 && taken.duplicates === taken.received;
+      this.metrics.webhookDeliveries.inc({ outcome: isRepeated ? 'repeated' : 'taken' });
+      return taken;
+    } catch (error) {
+      this.metrics.webhookDeliveries.inc({ outcome: outcomeOf(error) });
+      throw error;
+    }
+  }
+
+  private async tryReceive(call: ReceiverCall): Promise<Taken> {
+    const { credentials, body } = call;
+    const known = credentials === undefined ? [] : await this.webhooks.of(credentials.webhookId);
+    if (credentials === undefined || body === undefined || known.length === 0) {
+      isSignedBy(this.nobody, Buffer.alloc(0), { webhookId: '', timestamp: '', signature: '0'.repeat(64) });
+      throw this.refusal(call);
+    }
+    const bytes = await this.read(call, body);
+    const signers = await this.signersOf(known, credentials, bytes);
+    if (signers.length === 0) throw this.refusal(call);
+    const delivery = readDelivery(bytes);
+    const webhook = signers.find(
+      ({ accountId }) => delivery.webhookId === credentials.webhookId && delivery.accountId === accountId,
+    );
+    if (!webhook) throw this.refusal(call);
+    return this.keep(call, webhook, credentials, delivery);
+  }
+
+  private async read(call: ReceiverCall, body: UnreadBody): Promise<Buffer> {
+    try {
+      return await body.read(BODY_MS);
+    } catch (error) {
+      // Nothing of it was signed by anybody.
+      if (error instanceof BrokenBody) throw this.refusal(call);
+      throw error;
+    }
+  }
+
+  /** A signature that does not hold may be made with a secret that was made elsewhere a moment ago. */
+  private async signersOf(
+    known: readonly KnownWebhook[],
+    credentials: Credentials,
+    bytes: Buffer,
+  ): Promise<readonly KnownWebhook[]> {
+    const signers = (of: readonly KnownWebhook[]) =>
+      of.filter(({ secrets }) => isSignedBy(secrets, bytes, credentials));
+    const found = signers(known);
+    if (found.length > 0) return found;
+    const now = await this.webhooks.again(credentials.webhookId);
+    return now === undefined ? [] : signers(now);
+  }
+
+  private async keep(
+    call: ReceiverCall,
+    webhook: KnownWebhook,
+    credentials: Credentials,
+    { events, at }: SignedDelivery,
+  ): Promise<Taken> {
+    const late = this.isLate(at);
+    const taken = await this.inTime(
+      this.intake.take({
+        webhook,
+        source: 'push',
+        events,
+        ...(at === null ? {} : { at }),
+        digest: credentials.signature.slice(0, DIGEST_DIGITS),
+        late,
+      }),
+    );
+    if (taken) return taken;
+    // Removed since it was looked up.
+    this.webhooks.forget(credentials.webhookId);
+    throw this.refusal(call);
+  }
+
+  /** @throws AppError WEBHOOK_TIMESTAMP_OUT_OF_RANGE by the signed time, the only one that can be believed */
+  private isLate(at: number | null): boolean {
+    const age = this.clock.now() - (at ?? NaN);
+    const tolerance = this.env.webhookToleranceSeconds * 1000;
+    const horizon = this.env.webhookRetryHorizonHours * HOUR_MS;
+    if (!(age >= -tolerance && age <= horizon)) throw new AppError('WEBHOOK_TIMESTAMP_OUT_OF_RANGE');
+    return age > tolerance;
+  }
+
+  /** What is not committed in time may be committed yet: brought again, it has no further effect. */
+  private async inTime<T>(work: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, fail) => {
+      timer = setTimeout(
+        () => fail(new AppError('SERVICE_UNAVAILABLE', { retryAfter: RETRY_SECONDS, reason: 'not committed in time' })),
+        COMMIT_MS,
+      );
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private refusal({ address, claimed }: ReceiverCall): AppError {
+    const retryAfter = this.refused.note(address, this.clock.now(), claimed);
+    if (retryAfter !== undefined) return new AppError('RATE_LIMITED', { retryAfter });
+    this.logger.warn({ msg: 'a delivery was refused', address, claimed });
+    return new AppError('WEBHOOK_SIGNATURE_INVALID');
+  }
+}
+
+function outcomeOf(error: unknown): string {
+  if (isDatabaseDown(error)) return 'unavailable';
+  if (!(error instanceof AppError)) return 'failed';
+  if (error.code === 'SERVICE_UNAVAILABLE') return 'unavailable';
+  return error.code === 'WEBHOOK_TIMESTAMP_OUT_OF_RANGE' ? 'out_of_time' : 'refused';
+}
