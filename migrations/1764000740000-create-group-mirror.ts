@@ -40,7 +40,7 @@ export class CreateGroupMirror1764000740000 implements MigrationInterface {
         connection_id uuid NOT NULL,
         kind text NOT NULL,
         group_id text NOT NULL,
-        profile_id text NOT NULL,
+        profile_id text COLLATE "C" NOT NULL,
         joined_at timestamptz NOT NULL,
         synced_at timestamptz NOT NULL,
         left_at timestamptz,

@@ -24,7 +24,8 @@ export class Membership {
   @PrimaryColumn({ name: 'group_id', type: 'text' })
   groupId: string;
 
-  @PrimaryColumn({ name: 'profile_id', type: 'text' })
+  /** In the order of the people themselves, who are found by it. */
+  @PrimaryColumn({ name: 'profile_id', type: 'text', collation: 'C' })
   profileId: string;
 
   /** As Klaviyo says; where it does not, when we first knew. */
