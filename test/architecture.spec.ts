@@ -55,6 +55,7 @@ describe('the house', () => {
       'klaviyo/quota.system.repository.ts',
       'klaviyo/usage.system.repository.ts',
       'observability/incidents.system.repository.ts',
+      'sync/stranded-runs.system.repository.ts',
       'sync/sync.system.repository.ts',
       'webhooks/intake.system.repository.ts',
       'webhooks/process.system.repository.ts',

@@ -24,6 +24,16 @@ export function isCursorExpired(error: unknown): boolean {
   return error instanceof AppError && error.reason === CURSOR_EXPIRED;
 }
 
+/** A `links.next` that is not followed. @param fault why */
+export function badNext(operation: Operation, fault: string): AppError {
+  return unavailable(`the next page of ${operation.name} is ${fault}`);
+}
+
+/** Did paging end because Klaviyo leads in a circle? */
+export function isPagingLoop(error: unknown): boolean {
+  return error instanceof AppError && /^the next page of \w+ is a loop$/.test(error.reason ?? '');
+}
+
 /**
  * The one error that leaves the client for what an attempt ended with. It is built anew: nothing of the HTTP library's
  * error (which holds the key in several places) is in it.

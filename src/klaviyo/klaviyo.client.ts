@@ -9,7 +9,7 @@ import { CursorGuard } from './cursor';
 import type { Collection, Resource } from './json-api';
 import type { KlaviyoAccess } from './klaviyo-access';
 import type { KlaviyoAnswer, KlaviyoCall, KlaviyoPage, PagesCall } from './klaviyo-call';
-import { unavailable } from './klaviyo-error';
+import { badNext, unavailable } from './klaviyo-error';
 import { pageSizeOf, type Operation } from './operation';
 import { following, prepare, type PreparedRequest } from './prepared-request';
 import { retiresAt, revisionToSend, servedAs } from './revisions';
@@ -137,7 +137,7 @@ export class KlaviyoClient implements OnModuleInit {
       fault: judged.fault,
       ...access.toJSON(),
     });
-    throw unavailable(`the next page of ${operation.name} is ${judged.fault}`);
+    throw badNext(operation, judged.fault);
   }
 
   private async tellKeyRefused(access: KlaviyoAccess): Promise<void> {

@@ -4,6 +4,7 @@ import { QUEUES } from '../jobs/queues';
 import { MirrorEraseJob } from './mirror-erase.job';
 import { SyncAlerts } from './sync-alerts';
 import { SyncClock } from './sync-clock';
+import { SyncReconciler } from './sync-reconciler';
 import { SyncRetention } from './sync-retention';
 import { SyncSystemRepository } from './sync.system.repository';
 
@@ -22,6 +23,7 @@ export class SyncTickJob implements OnModuleInit {
     private readonly erasing: MirrorEraseJob,
     private readonly alerts: SyncAlerts,
     private readonly retention: SyncRetention,
+    private readonly reconciler: SyncReconciler,
   ) {}
 
   onModuleInit(): void {
@@ -32,6 +34,7 @@ export class SyncTickJob implements OnModuleInit {
   /** What fails of it does not keep the rest from being done; the next minute does it all again. */
   async run(): Promise<void> {
     await this.attempt('runs are not begun', () => this.clock.begin());
+    await this.attempt('runs that nobody works on are not taken up again', () => this.reconciler.reconcile());
     await this.attempt('removals are not taken up again', () => this.resumeErasures());
     await this.attempt('runs are not judged', () => this.alerts.look());
     await this.attempt('old runs are not removed', () => this.retention.turn());

@@ -4,10 +4,18 @@ import { ConnectionModule } from '../connection/connection.module';
 import { MirrorEraseJob } from './mirror-erase.job';
 import { MirrorErasure } from './mirror-erasure.entity';
 import { MirrorErasuresRepository } from './mirror-erasures.repository';
+import { PageStore } from './page-store';
+import { PassEnding } from './pass-ending';
+import { PassRecordsRepository } from './pass-records.repository';
+import { RunEnding } from './run-ending';
+import { RunLeasesRepository } from './run-leases.repository';
+import { StrandedRunsSystemRepository } from './stranded-runs.system.repository';
 import { SyncAlerts } from './sync-alerts';
 import { SyncClock } from './sync-clock';
+import { SyncJob } from './sync.job';
 import { SyncMetrics } from './sync-metrics';
 import { SyncPage } from './sync-page.entity';
+import { SyncReconciler } from './sync-reconciler';
 import { SyncRequests } from './sync-requests';
 import { SyncRequestsRepository } from './sync-requests.repository';
 import { SyncResource } from './sync-resource.entity';
@@ -44,9 +52,17 @@ const ENTITIES = [
   providers: [
     MirrorEraseJob,
     MirrorErasuresRepository,
+    PageStore,
+    PassEnding,
+    PassRecordsRepository,
+    RunEnding,
+    RunLeasesRepository,
+    StrandedRunsSystemRepository,
     SyncAlerts,
     SyncClock,
+    SyncJob,
     SyncMetrics,
+    SyncReconciler,
     SyncRequests,
     SyncRequestsRepository,
     SyncRetention,

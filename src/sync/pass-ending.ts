@@ -1,0 +1,131 @@
+import { Injectable } from '@nestjs/common';
+import { Db } from '../database/scope';
+import { MirrorStatesRepository, type StateOf } from '../mirror/mirror-states.repository';
+import type { Pass, Syncer } from '../mirror/syncer';
+import type { Halt } from './halt';
+import { PassRecordsRepository, type PassState } from './pass-records.repository';
+import { RunLeasesRepository, type HeldRun } from './run-leases.repository';
+import type { SyncFault } from './sync-faults';
+
+/** Fewer rows than this may all be gone. */
+const FEW_ROWS = 20;
+/** Unseen rows beyond that part of all are not believed the first time. */
+const BELIEVED = 0.5;
+/** A second pass that finds as many, but for that part, is. */
+const SAME = 0.1;
+/** Rows marked as gone in one short transaction. */
+const SWEPT_AT_ONCE = 2000;
+
+/** A pass whose windows are all read. */
+export interface ReadPass {
+  readonly syncer: Syncer;
+  readonly pass: Pass;
+  /** What was known of the mirror before it. */
+  readonly before: StateOf | undefined;
+  /** Whether the sweep had been decided already. */
+  readonly sweeping: boolean;
+  /** Rows that the database refused. */
+  readonly quarantined: number;
+  /** Totals as they will be with so many more rows marked as gone. */
+  withGone(rows: number): PassState;
+  /** They are. */
+  swept(rows: number): void;
+}
+
+/** Ends the pass over a resource: judges what it did not see, marks it as gone, and says how far the mirror has come. */
+@Injectable()
+export class PassEnding {
+  constructor(
+    private readonly db: Db,
+    private readonly leases: RunLeasesRepository,
+    private readonly records: PassRecordsRepository,
+    private readonly states: MirrorStatesRepository,
+  ) {}
+
+  /**
+   * @returns null when it is done, what it fails of, or `later` when the slice ended before
+   * @throws LeaseLost; DatabaseError
+   */
+  async end(run: HeldRun, read: ReadPass, halt: Halt): Promise<SyncFault | 'later' | null> {
+    const { pass } = read;
+    // A row that could not be stored would be taken for one that is gone.
+    if (read.quarantined > 0) return this.fail(run, read, 'SYNC_ROWS_REFUSED');
+    let live: number | null = null;
+    if (pass.kind === 'full') {
+      if (!read.sweeping) {
+        live = await this.believed(run, read);
+        if (live === null) return this.fail(run, read, 'SYNC_TOO_FEW_ROWS');
+      }
+      const swept = await this.sweep(run, read, halt);
+      if (swept === null) return 'later';
+      if (live !== null) live -= swept;
+    }
+    await this.complete(run, read, live);
+    return null;
+  }
+
+  /**
+   * Fewer than half of the rows seen is more likely Klaviyo's fault than true: the first time, nothing is marked.
+   * @returns rows that are not marked yet; null when the pass is not believed
+   */
+  private async believed(run: HeldRun, { syncer, pass, before }: ReadPass): Promise<number | null> {
+    return this.held(run, async () => {
+      const { live, unseen } = await syncer.unseen(pass);
+      const doubted = before?.doubtedRows ?? null;
+      const again = doubted !== null && Math.abs(unseen - doubted) <= doubted * SAME;
+      if (before && live >= FEW_ROWS && unseen > live * BELIEVED && !again) {
+        await this.states.save(run.userId, run.connectionId, { ...before, doubtedRows: unseen });
+        return null;
+      }
+      await this.records.sweeps(run.userId, run.id, syncer.resource);
+      return live;
+    });
+  }
+
+  /** @returns rows marked; null when the slice ended before all were */
+  private async sweep(run: HeldRun, read: ReadPass, halt: Halt): Promise<number | null> {
+    for (let sum = 0; ;) {
+      if (halt.halted) return null;
+      const swept = await this.held(run, async () => {
+        const rows = await read.syncer.sweep(read.pass, SWEPT_AT_ONCE);
+        if (rows > 0) await this.records.tally(run.userId, run.id, [read.withGone(rows)]);
+        return rows;
+      });
+      if (swept === 0) return sum;
+      read.swept(swept);
+      sum += swept;
+    }
+  }
+
+  /** @param live rows that are left; null where they are still to be counted */
+  private async complete(run: HeldRun, { syncer, pass, before }: ReadPass, live: number | null): Promise<void> {
+    const full = pass.kind === 'full';
+    await this.held(run, async () => {
+      await syncer.finished?.(pass);
+      const reconciles = syncer.reconciles?.(pass) === true;
+      await this.states.save(run.userId, run.connectionId, {
+        resource: syncer.resource,
+        completeAt: full ? pass.startedAt : (before?.completeAt ?? pass.startedAt),
+        syncedAt: pass.startedAt,
+        // Where the pass began, never where a row claims to be: one dated in the future would hide what comes before it.
+        highWater: pass.startedAt,
+        reconciledAt: reconciles ? pass.startedAt : (before?.reconciledAt ?? null),
+        liveRows: full ? (live ?? (await syncer.unseen(pass)).live) : (before?.liveRows ?? 0),
+        doubtedRows: null,
+      });
+      await this.records.end(run.userId, run.id, syncer.resource, 'succeeded', null);
+    });
+  }
+
+  private async fail(run: HeldRun, { syncer }: ReadPass, fault: SyncFault): Promise<SyncFault> {
+    await this.held(run, () => this.records.end(run.userId, run.id, syncer.resource, 'failed', fault));
+    return fault;
+  }
+
+  private async held<T>(run: HeldRun, work: () => Promise<T>): Promise<T> {
+    return this.db.inTransaction(run.userId, async () => {
+      await this.leases.hold(run.userId, run);
+      return work();
+    });
+  }
+}

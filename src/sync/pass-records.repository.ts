@@ -1,0 +1,247 @@
+import { Injectable } from '@nestjs/common';
+import { Db, query } from '../database/scope';
+import type { PassKind, Resource } from '../mirror/resources';
+import type { Part } from '../mirror/syncer';
+import type { PassTotals } from './pass-tally';
+import type { ResourceStatus } from './sync-resource.entity';
+import type { StoredWindow } from './window';
+
+/** A resource of a run as the engine goes on with it. */
+export interface PassRecord extends PassCounts, PassTotals {
+  resource: Resource;
+  status: ResourceStatus;
+  passKind: PassKind | null;
+  passStartedAt: Date | null;
+  planned: boolean;
+  sweeping: boolean;
+  expectedRows: number | null;
+  failingSince: Date | null;
+  errorCode: string | null;
+}
+
+/** Totals since the run began. */
+export interface PassCounts {
+  fetched: number;
+  upserted: number;
+  deleted: number;
+  quarantined: number;
+  pages: number;
+}
+
+/** Totals of a resource, as they are now. */
+export interface PassState extends PassCounts, PassTotals {
+  resource: Resource;
+  covered: number | null;
+}
+
+/** Where a window stands, as it is now. */
+export interface WindowState extends Omit<StoredWindow, 'divisible' | 'to'> {
+  resource: Resource;
+}
+
+/** A page for the log. */
+export interface PageLine {
+  resource: Resource;
+  part: string;
+  windowNo: number;
+  rows: number;
+  upserted: number | null;
+  quarantined: number;
+  ms: number;
+  waitedMs: number;
+}
+
+const TOTALS = `requests::float8 AS requests, throttled::float8 AS throttled, waited_ms::float8 AS "waitedMs",
+  requests_by_operation AS "byOperation"`;
+const millis = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
+const instant = (column: string): string => `to_timestamp(${column} / 1000)`;
+
+const UPDATE_PASSES = `UPDATE sync_resource r SET fetched = s.fetched, upserted = s.upserted, deleted = s.deleted,
+    quarantined = s.quarantined, pages = s.pages, requests = s.requests, throttled = s.throttled,
+    waited_ms = round(s."waitedMs"), requests_by_operation = s."byOperation", covered = coalesce(s.covered, r.covered)`;
+const FROM_PASSES = `FROM jsonb_to_recordset($3::jsonb) AS s(resource text, fetched bigint, upserted bigint,
+    deleted bigint, quarantined bigint, pages bigint, requests bigint, throttled bigint, "waitedMs" float8,
+    "byOperation" jsonb, covered float8)
+  WHERE r.user_id = $1 AND r.sync_id = $2 AND r.resource = s.resource`;
+
+/**
+ * What became of the resources of a run: passes, windows, pages. Only the worker that holds the run writes here, so
+ * totals are written as they are and the same commit may come twice.
+ */
+@Injectable()
+export class PassRecordsRepository {
+  constructor(private readonly db: Db) {}
+
+  async all(userId: number, syncId: string): Promise<PassRecord[]> {
+    return this.run<PassRecord>(
+      userId,
+      `SELECT resource, status, pass_kind AS "passKind", pass_started_at AS "passStartedAt", planned, sweeping,
+         fetched::float8 AS fetched, upserted::float8 AS upserted, deleted::float8 AS deleted,
+         quarantined::float8 AS quarantined, pages::float8 AS pages, ${TOTALS},
+         expected_rows::float8 AS "expectedRows", failing_since AS "failingSince", error_code AS "errorCode"
+       FROM sync_resource WHERE user_id = $1 AND sync_id = $2`,
+      [userId, syncId],
+    );
+  }
+
+  /** @returns when the pass began, by the database's clock */
+  async begin(
+    userId: number,
+    syncId: string,
+    resource: Resource,
+    kind: PassKind,
+    expectedRows: number | null,
+  ): Promise<Date> {
+    const rows = await this.run<{ at: Date }>(
+      userId,
+      `UPDATE sync_resource SET status = 'running', pass_kind = $4, expected_rows = $5,
+         pass_started_at = date_trunc('milliseconds', clock_timestamp()), started_at = clock_timestamp()
+       WHERE user_id = $1 AND sync_id = $2 AND resource = $3 RETURNING pass_started_at AS at`,
+      [userId, syncId, resource, kind, expectedRows],
+    );
+    const [row] = rows;
+    if (!row) throw new Error('A resource of a run has no row');
+    return row.at;
+  }
+
+  /** One window for each part, to be cut later. */
+  async plan(userId: number, syncId: string, resource: Resource, parts: readonly Part[]): Promise<void> {
+    const columns = parts.map(({ key, divisible, span }) => ({ key, divisible, from: span.from, to: span.to }));
+    await this.run(
+      userId,
+      `WITH planned AS (
+         UPDATE sync_resource SET planned = true WHERE user_id = $1 AND sync_id = $2 AND resource = $3
+       )
+       INSERT INTO sync_window (user_id, sync_id, resource, part, window_no, divisible, span_from, span_to)
+       SELECT $1, $2, $3, p.key, 0, p.divisible, ${instant('p."from"')}, ${instant('p."to"')}
+       FROM jsonb_to_recordset($4::jsonb) AS p(key text, divisible boolean, "from" float8, "to" float8)
+       ON CONFLICT DO NOTHING`,
+      [userId, syncId, resource, JSON.stringify(columns)],
+    );
+  }
+
+  async windows(userId: number, syncId: string, resource: Resource): Promise<StoredWindow[]> {
+    return this.run<StoredWindow>(
+      userId,
+      `SELECT part, window_no AS "windowNo", divisible, ${millis('span_from')} AS "from", ${millis('span_to')} AS "to",
+         ${millis('position')} AS position, cursor, status, fetched::float8 AS fetched, pages::float8 AS pages
+       FROM sync_window WHERE user_id = $1 AND sync_id = $2 AND resource = $3 ORDER BY part, window_no`,
+      [userId, syncId, resource],
+    );
+  }
+
+  /** The far part of a window becomes one of its own. */
+  async cut(userId: number, syncId: string, resource: Resource, near: StoredWindow, far: StoredWindow): Promise<void> {
+    await this.run(
+      userId,
+      `WITH near AS (
+         UPDATE sync_window SET span_to = ${instant('$6::float8')}
+         WHERE user_id = $1 AND sync_id = $2 AND resource = $3 AND part = $4 AND window_no = $5
+       )
+       INSERT INTO sync_window (user_id, sync_id, resource, part, window_no, divisible, span_from, span_to)
+       VALUES ($1, $2, $3, $4, $7, true, ${instant('$6::float8')}, ${instant('$8::float8')})`,
+      [userId, syncId, resource, near.part, near.windowNo, far.from, far.windowNo, far.to],
+    );
+  }
+
+  /** What the part belongs to is gone: none of its windows is read any more. */
+  async gone(userId: number, syncId: string, resource: Resource, part: string): Promise<void> {
+    await this.run(
+      userId,
+      `UPDATE sync_window SET status = 'gone', cursor = NULL
+       WHERE user_id = $1 AND sync_id = $2 AND resource = $3 AND part = $4 AND status = 'open'`,
+      [userId, syncId, resource, part],
+    );
+  }
+
+  /** Pages that are stored in the same transaction: where their windows stand now, what they come to, and the log. */
+  async record(
+    userId: number,
+    syncId: string,
+    passes: readonly PassState[],
+    windows: readonly WindowState[],
+    pages: readonly PageLine[],
+  ): Promise<void> {
+    await this.run(
+      userId,
+      `WITH pass AS (${UPDATE_PASSES}, failing_since = NULL ${FROM_PASSES}
+       ), place AS (
+         UPDATE sync_window w SET position = ${instant('s.position')}, cursor = s.cursor, fetched = s.fetched,
+           pages = s.pages, span_from = ${instant('s."from"')},
+           status = CASE WHEN w.status = 'open' THEN s.status ELSE w.status END
+         FROM jsonb_to_recordset($4::jsonb) AS s(resource text, part text, "windowNo" integer, "from" float8,
+           position float8, cursor text, status text, fetched bigint, pages bigint)
+         WHERE w.user_id = $1 AND w.sync_id = $2 AND w.resource = s.resource AND w.part = s.part
+           AND w.window_no = s."windowNo"
+       )
+       INSERT INTO sync_page (user_id, sync_id, resource, part, window_no, rows, upserted, quarantined, ms, waited_ms)
+       SELECT $1, $2, p.resource, p.part, p."windowNo", p.rows, p.upserted, p.quarantined, p.ms, p."waitedMs"
+       FROM ROWS FROM (jsonb_to_recordset($5::jsonb) AS (resource text, part text, "windowNo" integer, rows integer,
+         upserted integer, quarantined integer, ms integer, "waitedMs" integer)) WITH ORDINALITY
+         AS p(resource, part, "windowNo", rows, upserted, quarantined, ms, "waitedMs", place)
+       ORDER BY p.place`,
+      [userId, syncId, JSON.stringify(passes), JSON.stringify(windows), JSON.stringify(pages)],
+    );
+  }
+
+  /** Totals of resources that nobody stores pages of just now. */
+  async tally(userId: number, syncId: string, passes: readonly PassState[]): Promise<void> {
+    await this.run(userId, `${UPDATE_PASSES} ${FROM_PASSES}`, [userId, syncId, JSON.stringify(passes)]);
+  }
+
+  /** Since when nothing but errors comes. @returns how many milliseconds ago that was, by the database's clock */
+  async failing(userId: number, syncId: string, resource: Resource): Promise<number> {
+    const rows = await this.run<{ ms: number }>(
+      userId,
+      `UPDATE sync_resource SET failing_since = coalesce(failing_since, clock_timestamp())
+       WHERE user_id = $1 AND sync_id = $2 AND resource = $3
+       RETURNING (extract(epoch FROM clock_timestamp() - failing_since) * 1000)::float8 AS ms`,
+      [userId, syncId, resource],
+    );
+    return rows[0]?.ms ?? 0;
+  }
+
+  /** It is decided that what the pass did not see is gone. */
+  async sweeps(userId: number, syncId: string, resource: Resource): Promise<void> {
+    await this.run(
+      userId,
+      'UPDATE sync_resource SET sweeping = true WHERE user_id = $1 AND sync_id = $2 AND resource = $3',
+      [userId, syncId, resource],
+    );
+  }
+
+  async end(
+    userId: number,
+    syncId: string,
+    resource: Resource,
+    status: 'succeeded' | 'failed',
+    errorCode: string | null,
+  ): Promise<void> {
+    await this.run(
+      userId,
+      `UPDATE sync_resource SET status = $4, error_code = $5, finished_at = clock_timestamp(),
+         covered = CASE WHEN $4 = 'succeeded' THEN 1 ELSE covered END
+       WHERE user_id = $1 AND sync_id = $2 AND resource = $3`,
+      [userId, syncId, resource, status, errorCode],
+    );
+  }
+
+  /** What had not ended ends with the run. */
+  async endOpen(
+    userId: number,
+    syncId: string,
+    status: 'failed' | 'cancelled',
+    errorCode: string | null,
+  ): Promise<void> {
+    await this.run(
+      userId,
+      `UPDATE sync_resource SET status = $3, error_code = $4, finished_at = clock_timestamp()
+       WHERE user_id = $1 AND sync_id = $2 AND status IN ('pending', 'running')`,
+      [userId, syncId, status, errorCode],
+    );
+  }
+
+  private run<T>(userId: number, sql: string, params: readonly unknown[]): Promise<T[]> {
+    return this.db.forUser(userId, (manager) => query<T>(manager, sql, params));
+  }
+}

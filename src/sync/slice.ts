@@ -1,0 +1,224 @@
+import type { Clock } from '../common/clock';
+import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
+import type { StateOf } from '../mirror/mirror-states.repository';
+import type { PassKind, Resource } from '../mirror/resources';
+import type { Syncer } from '../mirror/syncer';
+import { Halt } from './halt';
+import { PageWriter } from './page-writer';
+import type { PageStore } from './page-store';
+import type { PassEnding } from './pass-ending';
+import type { PassRecord, PassRecordsRepository } from './pass-records.repository';
+import { PassRunner, type PassOutcome } from './pass-runner';
+import type { HeldRun, RunLeasesRepository } from './run-leases.repository';
+import type { SliceWork } from './slice-work';
+import { LeaseLost } from './sync-faults';
+import type { ResourceStatus } from './sync-resource.entity';
+
+/** What a slice works with. */
+export interface SliceTools {
+  readonly clock: Clock;
+  readonly syncers: { of(resource: Resource): Syncer };
+  readonly leases: RunLeasesRepository;
+  readonly records: PassRecordsRepository;
+  readonly store: PageStore;
+  readonly ending: PassEnding;
+  /** A transaction of the run's user. */
+  readonly transaction: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/** How far a slice came. */
+export interface SliceEnd {
+  /** Whether every resource has ended. */
+  finished: boolean;
+  /** Milliseconds for which nothing is worth trying. */
+  pauseMs: number;
+  /** What failed that is not one resource's. */
+  failure: unknown;
+}
+
+/** Resources that change in ways of which Klaviyo gives no account, and are small: every run reads them whole. */
+const READ_WHOLE: ReadonlySet<Resource> = new Set(['lists', 'segments', 'campaigns', 'metrics']);
+const ENDED: ReadonlySet<ResourceStatus> = new Set(['succeeded', 'failed', 'skipped', 'cancelled']);
+/** After that time nothing new is asked for; the calls under way have the rest of a minute. */
+export const SLICE_MS = 45_000;
+const CALLS_MS = 57_000;
+/** When everybody waits for longer than this, the slice ends early and its worker is free for another run. */
+const WORTH_WAITING_MS = 5000;
+/** How long a slice that must end soon waits for calls under way. */
+const IMPATIENT_MS = 2500;
+const LOOK_MS = 500;
+
+/** Works on a run for less than a minute: its resources side by side, each after those that it builds on. */
+export class Slice {
+  readonly halt = new Halt();
+  private readonly writer: PageWriter;
+  private readonly work: SliceWork;
+  private readonly runners: PassRunner[] = [];
+  private readonly ended = new Set<Resource>();
+  private readonly resting = new Set<{ until: number }>();
+  private busy = 0;
+  private notBefore = Infinity;
+  private failure: unknown;
+
+  constructor(
+    private readonly tools: SliceTools,
+    private readonly run: HeldRun,
+    private readonly access: KlaviyoAccess,
+    private readonly states: ReadonlyMap<Resource, StateOf>,
+  ) {
+    const { clock, store, ending, records } = tools;
+    this.writer = new PageWriter(
+      (pages) => store.store(run, pages, () => this.halt.halt('cancel')),
+      (error) => this.failed(error),
+    );
+    this.work = {
+      run,
+      clock,
+      ending,
+      records,
+      halt: this.halt,
+      writer: this.writer,
+      deadline: clock.now() + CALLS_MS,
+      held: (work) => this.held(work),
+      rest: (until) => this.rest(until),
+      failed: (error) => this.failed(error),
+    };
+  }
+
+  /** Never throws. */
+  async go(): Promise<SliceEnd> {
+    const timer = setTimeout(() => this.halt.halt('time'), SLICE_MS);
+    try {
+      const records = await this.tools.records.all(this.run.userId, this.run.id);
+      for (const { resource, status } of records) if (ENDED.has(status)) this.ended.add(resource);
+      await Promise.race([this.all(records), this.impatience()]);
+      await this.writer.settled();
+      this.writer.close();
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      clearTimeout(timer);
+    }
+    const finished = this.run.resources.every((resource) => this.ended.has(resource));
+    const pauseMs = this.notBefore === Infinity ? 0 : Math.max(0, this.notBefore - this.tools.clock.now());
+    return { finished, pauseMs, failure: this.failure };
+  }
+
+  /** What was spent at Klaviyo on pages that were not stored is counted too. Inside the transaction that gives the run back. */
+  async tally(): Promise<void> {
+    const states = this.runners.map(({ ledger }) => ledger.now);
+    if (states.length > 0) await this.tools.records.tally(this.run.userId, this.run.id, states);
+  }
+
+  /** Begins what can begin, and whatever becomes possible when something ends. */
+  private async all(records: readonly PassRecord[]): Promise<void> {
+    const waiting = new Map(records.map((record) => [record.resource, record]));
+    for (const resource of this.ended) waiting.delete(resource);
+    const under: Promise<void>[] = [];
+    const begin = (): void => {
+      for (const [resource, record] of waiting) {
+        const syncer = this.tools.syncers.of(resource);
+        const before = syncer.after.filter((one) => this.run.resources.includes(one));
+        if (!before.every((one) => this.ended.has(one))) continue;
+        waiting.delete(resource);
+        under.push(this.one(syncer, record).then(begin));
+      }
+    };
+    begin();
+    // The list grows while it is gone through.
+    for (const each of under) await each;
+  }
+
+  private async one(syncer: Syncer, record: PassRecord): Promise<void> {
+    if (this.halt.halted) return;
+    this.busy += 1;
+    try {
+      const outcome = await this.pass(syncer, record);
+      if (outcome.kind === 'ended') this.ended.add(syncer.resource);
+      else this.notBefore = Math.min(this.notBefore, outcome.notBefore);
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      this.busy -= 1;
+    }
+  }
+
+  private async pass(syncer: Syncer, record: PassRecord): Promise<PassOutcome> {
+    const { run, access } = this;
+    const { resource } = syncer;
+    const state = this.states.get(resource);
+    const kind: PassKind =
+      record.passKind ?? (run.mode === 'full' || READ_WHOLE.has(resource) || !state ? 'full' : 'incremental');
+    const startedAt =
+      record.passStartedAt ??
+      (await this.held(() =>
+        this.tools.records.begin(
+          run.userId,
+          run.id,
+          resource,
+          kind,
+          kind === 'full' ? (state?.liveRows ?? null) : null,
+        ),
+      ));
+    const pass = {
+      access,
+      userId: run.userId,
+      connectionId: run.connectionId,
+      kind,
+      startedAt,
+      highWater: state?.highWater ?? null,
+      reconciledAt: state?.reconciledAt ?? null,
+    };
+    const runner = new PassRunner(this.work, syncer, pass, state, record);
+    this.runners.push(runner);
+    return runner.run();
+  }
+
+  private held<T>(work: () => Promise<T>): Promise<T> {
+    return this.tools.transaction(async () => {
+      if (await this.tools.leases.hold(this.run.userId, this.run)) this.halt.halt('cancel');
+      return work();
+    });
+  }
+
+  private async rest(until: number): Promise<boolean> {
+    const { clock } = this.tools;
+    const mine = { until };
+    this.resting.add(mine);
+    try {
+      for (;;) {
+        const left = until - clock.now();
+        if (this.halt.halted) return false;
+        if (left <= 0) return true;
+        const earliest = Math.min(...[...this.resting].map((one) => one.until));
+        if (this.resting.size === this.busy && earliest - clock.now() > WORTH_WAITING_MS) {
+          // Nobody has anything to do: the others see it too when they look.
+          this.halt.halt('time');
+          return false;
+        }
+        await this.halt.sleep(Math.min(left, LOOK_MS));
+      }
+    } finally {
+      this.resting.delete(mine);
+    }
+  }
+
+  /** A slice that is not to go on does not wait for the slowest of Klaviyo's answers. */
+  private async impatience(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const check = (): void => {
+        if (this.halt.reason === 'time') return;
+        setTimeout(resolve, IMPATIENT_MS);
+      };
+      this.halt.onHalt(check);
+    });
+  }
+
+  private failed(error: unknown): void {
+    if (error instanceof LeaseLost) this.halt.halt('lost');
+    else {
+      this.failure ??= error;
+      this.halt.halt('failure');
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import type { FetchedPage, Span } from '../mirror/syncer';
+import type { WindowStatus } from './sync-window.entity';
+
+/** A window as it is stored; times are epoch milliseconds. */
+export interface StoredWindow {
+  part: string;
+  windowNo: number;
+  divisible: boolean;
+  from: number | null;
+  to: number | null;
+  position: number | null;
+  cursor: string | null;
+  status: WindowStatus;
+  fetched: number;
+  pages: number;
+}
+
+/** Narrower than twice this is not cut: Klaviyo counts whole seconds and bounds overlap by one. */
+const NARROWEST_MS = 2000;
+/** How fast the density that was seen last replaces what was seen before. */
+const NEWS = 0.5;
+
+/** A stretch of a part, read page after page by one reader at a time. What is stored of it follows what is read. */
+export class Window {
+  readonly part: string;
+  readonly windowNo: number;
+  readonly divisible: boolean;
+  from: number | null;
+  to: number | null;
+  /** Of the last row read. */
+  position: number | null;
+  /** For the next page. */
+  cursor: string | null;
+  status: WindowStatus;
+  /** Rows and pages that are stored. */
+  fetched: number;
+  pages: number;
+  /** Whether somebody reads it. */
+  taken = false;
+  /** Pages read and not stored yet. */
+  unstored = 0;
+  /** Addresses followed in this slice, to notice a circle. */
+  private readonly followed = new Set<string>();
+  /** Where it begins, as far as is known. */
+  private origin: number | null;
+  /** Rows a millisecond where it is being read; null before a first page. */
+  private density: number | null = null;
+
+  constructor(stored: StoredWindow) {
+    this.part = stored.part;
+    this.windowNo = stored.windowNo;
+    this.divisible = stored.divisible;
+    this.from = stored.from;
+    this.to = stored.to;
+    this.position = stored.position;
+    this.cursor = stored.cursor;
+    this.status = stored.status;
+    this.fetched = stored.fetched;
+    this.pages = stored.pages;
+    this.origin = stored.from ?? stored.position;
+  }
+
+  get open(): boolean {
+    return this.status === 'open';
+  }
+
+  get span(): Span {
+    return { from: this.from, to: this.to };
+  }
+
+  /** @returns false when Klaviyo leads in a circle */
+  advance(page: FetchedPage<unknown>): boolean {
+    if (page.last !== null) {
+      this.learn(page.rows.length, page.last);
+      this.position = Math.max(page.last, this.position ?? page.last);
+    }
+    this.cursor = page.next;
+    const past = this.to !== null && page.last !== null && page.last >= this.to;
+    if (page.next === null || past) {
+      this.status = 'done';
+      return true;
+    }
+    if (this.followed.has(page.next)) return false;
+    this.followed.add(page.next);
+    return true;
+  }
+
+  /** Klaviyo takes the cursor no more: it goes on from where it stands. @returns false when that was tried already */
+  restart(): boolean {
+    if (this.cursor === null) return false;
+    this.cursor = null;
+    if (this.divisible && this.position !== null) this.from = this.position;
+    this.followed.clear();
+    return true;
+  }
+
+  /**
+   * Rows that are probably left between its place and its end.
+   * @param end where an open window ends
+   */
+  left(end: number): number {
+    const to = this.to ?? end;
+    if (this.position === null || this.density === null) return 0;
+    return this.density * Math.max(0, to - this.position);
+  }
+
+  /** In the middle of what is left, on a whole second; null where it is too narrow. */
+  middle(end: number): number | null {
+    const to = this.to ?? end;
+    if (this.position === null || to - this.position < 2 * NARROWEST_MS) return null;
+    return Math.ceil((this.position + to) / 2000) * 1000;
+  }
+
+  /** How much of its stretch is read, in milliseconds, and how long it is; null where nobody knows. */
+  coverage(end: number): { read: number; whole: number } | null {
+    if (!this.divisible || this.origin === null) return null;
+    const whole = Math.max(1, (this.to ?? end) - this.origin);
+    if (!this.open) return { read: whole, whole };
+    return { read: Math.min(whole, Math.max(0, (this.position ?? this.origin) - this.origin)), whole };
+  }
+
+  private learn(rows: number, last: number): void {
+    const before = this.position ?? this.from;
+    this.origin ??= last;
+    // Without a beginning nothing is known yet: as dense as can be, so that the first cut is made at once.
+    if (before === null) this.density = Infinity;
+    else {
+      const seen = rows / Math.max(1, last - before);
+      const known = this.density === null || this.density === Infinity ? seen : this.density;
+      this.density = known + (seen - known) * NEWS;
+    }
+  }
+}
