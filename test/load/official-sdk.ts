@@ -7,8 +7,15 @@ const { ApiKeySession, EventEnum, EventsApi, ListsApi, MetricEnum, ProfileEnum, 
   import.meta.url,
 )('klaviyo-api') as typeof Sdk;
 
+/** What a synchronisation is held beside: the SDK's own loops over all pages, the largest that Klaviyo gives. */
+export interface SdkLoops {
+  /** Profiles with their consent. */
+  wholeProfilePages(): AsyncGenerator<number>;
+  eventPages(): AsyncGenerator<number>;
+}
+
 /** The SDK with its own defaults; only the host is another one. */
-export function officialSdk({ sandboxUrl, key }: Pick<Target, 'sandboxUrl' | 'key'>): Peer {
+export function officialSdk({ sandboxUrl, key }: Pick<Target, 'sandboxUrl' | 'key'>): Peer & SdkLoops {
   const session = new ApiKeySession(key);
   const profiles = new ProfilesApi(session);
   const lists = new ListsApi(session);
@@ -21,6 +28,31 @@ export function officialSdk({ sandboxUrl, key }: Pick<Target, 'sandboxUrl' | 'ke
       do {
         const { body } = await profiles.getProfiles({
           pageSize: 100,
+          ...(pageCursor === undefined ? {} : { pageCursor }),
+        });
+        yield body.data.length;
+        pageCursor = cursorOf(body.links?.next);
+      } while (pageCursor !== undefined);
+    },
+    async *wholeProfilePages() {
+      let pageCursor: string | undefined;
+      do {
+        const { body } = await profiles.getProfiles({
+          pageSize: 100,
+          sort: 'created',
+          additionalFieldsProfile: ['subscriptions'],
+          ...(pageCursor === undefined ? {} : { pageCursor }),
+        });
+        yield body.data.length;
+        pageCursor = cursorOf(body.links?.next);
+      } while (pageCursor !== undefined);
+    },
+    async *eventPages() {
+      let pageCursor: string | undefined;
+      do {
+        const { body } = await events.getEvents({
+          pageSize: 1000,
+          sort: 'datetime',
           ...(pageCursor === undefined ? {} : { pageCursor }),
         });
         yield body.data.length;
