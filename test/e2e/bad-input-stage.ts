@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http';
+import { longRun } from './long-run';
 import { startApp, type RunningApp } from '../support/app';
 import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
 import { API, RouteWalk } from '../support/walk';
@@ -52,7 +53,10 @@ export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
     body: JSON.stringify({ userId, privateApiKey: account.key }),
   });
   const { id: connectionId } = connected.body['connection'] as { id: string };
-  const pathOf = (route: string) => (route.split(' ')[1] ?? '').replace(':id', connectionId);
+  // A run that somebody is at work on: asked for, it is answered; cancelled, it goes on.
+  const syncId = await longRun(app.database.url, userId, connectionId);
+  const pathOf = (route: string) =>
+    (route.split(' ')[1] ?? '').replace(':id', route.includes(' /sync/') ? syncId : connectionId);
   const subscribed = { profile: { email: 'known@example.com', externalId: 'known' } };
   const send: BadInputStage['send'] = (route, body, headers = {}) =>
     raw({
@@ -72,6 +76,9 @@ export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
     connectionId,
     good: {
       'POST /connect': { privateApiKey: account.key },
+      'POST /sync': { resources: ['lists'], mode: 'full' },
+      'POST /sync/:id/cancel': { connectionId },
+      'PUT /sync/schedule': { enabled: false, intervalMinutes: 60 },
       'PATCH /connections/:id': { label: 'Shop' },
       'POST /subscribe': subscribed,
       'POST /profiles/search': { externalId: 'known' },
@@ -109,6 +116,12 @@ function exchange(app: RunningApp, { method, path, headers = {}, body }: RawCall
         headers: { authorization: app.asService.Authorization, 'accept-language': 'en', ...length, ...headers },
       },
       (answer) => {
+        if (answer.headers['content-type']?.startsWith('text/event-stream')) {
+          // It goes on as long as the run does.
+          answer.destroy();
+          resolve({ status: answer.statusCode ?? 0, text: '', body: {} });
+          return;
+        }
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.on('end', () => {

@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { longRun } from './long-run';
 import { startApp, type RunningApp } from '../support/app';
 import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
 import { API, RouteWalk } from '../support/walk';
@@ -8,6 +9,8 @@ export interface Person {
   userId: number;
   account: SandboxAccount;
   connectionId: string;
+  /** A run that goes on all the time. */
+  syncId: string;
   token: string;
 }
 
@@ -15,13 +18,14 @@ export interface Person {
 export interface Names {
   connectionId: string;
   eventId: string;
+  syncId: string;
   profileId: string;
   email: string;
   externalId: string;
   listId: string;
   segmentId: string;
   campaignId: string;
-  cursors: Record<'events' | 'lists' | 'segments' | 'campaigns', string>;
+  cursors: Record<'events' | 'lists' | 'segments' | 'campaigns' | 'logs', string>;
 }
 
 export interface Attempt {
@@ -69,13 +73,14 @@ export async function openIsolationStage(): Promise<IsolationStage> {
     await sandbox.createAccount({ ...ACCOUNT, seed: 22 }),
   ];
   const person = async (userId: number, account: SandboxAccount): Promise<Person> => {
-    const made = { userId, account, connectionId: '', token: await app.tokenFor(userId) };
+    const made = { userId, account, connectionId: '', syncId: '', token: await app.tokenFor(userId) };
     const { body } = await must(app, made, {
       route: 'POST /connect',
       path: '/connect',
       body: { privateApiKey: account.key },
     });
-    return { ...made, connectionId: (body['connection'] as { id: string }).id };
+    const { id: connectionId } = body['connection'] as { id: string };
+    return { ...made, connectionId, syncId: await longRun(app.database.url, userId, connectionId) };
   };
   const bob = await person(2002, ofBob);
   const alice = await person(1001, ofAlice);
@@ -134,9 +139,11 @@ async function namesOf(app: RunningApp, sandbox: Sandbox, bob: Person): Promise<
   const listPage = await page('/get-lists', 'lists');
   const segmentPage = await page('/get-segments', 'segments');
   const campaignPage = await page('/get-campaigns', 'campaigns');
+  const logPage = await page(`/sync/${bob.syncId}/logs`, 'logs');
   return {
     connectionId: bob.connectionId,
     eventId: (first.body['event'] as { id: string }).id,
+    syncId: bob.syncId,
     profileId: (subscribed.body['profile'] as { id: string }).id,
     email,
     externalId,
@@ -148,6 +155,7 @@ async function namesOf(app: RunningApp, sandbox: Sandbox, bob: Person): Promise<
       lists: listPage.cursor,
       segments: segmentPage.cursor,
       campaigns: campaignPage.cursor,
+      logs: logPage.cursor,
     },
   };
 }
@@ -176,6 +184,11 @@ async function send(app: RunningApp, who: Person, attempt: Attempt, as: 'service
     },
     ...(hasBody ? { body: JSON.stringify({ ...named, ...attempt.body }) } : {}),
   });
+  if (answer.headers.get('content-type')?.startsWith('text/event-stream')) {
+    // It goes on as long as the run does.
+    await answer.body?.cancel();
+    return { status: answer.status, headers: answer.headers, body: {} };
+  }
   const text = await answer.text();
   return { status: answer.status, headers: answer.headers, body: JSON.parse(text) as Record<string, unknown> };
 }

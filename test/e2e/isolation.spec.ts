@@ -4,13 +4,14 @@ import { openIsolationStage } from './isolation-stage';
 const UNKNOWN: Names = {
   connectionId: '0190c7a0-0000-7000-8000-000000000000',
   eventId: '0190c7a0-0000-7000-8000-000000000001',
+  syncId: '0190c7a0-0000-7000-8000-000000000002',
   profileId: '01NOSUCHPROFILE00000000000',
   email: 'nobody@example.com',
   externalId: 'nobody',
   listId: 'NOLIST',
   segmentId: 'NOSEGM',
   campaignId: '01NOSUCHCAMPAIGN0000000000',
-  cursors: { events: 'bm9uZQ', lists: 'bm9uZQ', segments: 'bm9uZQ', campaigns: 'bm9uZQ' },
+  cursors: { events: 'bm9uZQ', lists: 'bm9uZQ', segments: 'bm9uZQ', campaigns: 'bm9uZQ', logs: 'bm9uZQ' },
 };
 
 const EVENT = { eventType: 'Taken', eventData: {} };
@@ -83,6 +84,28 @@ const OURS: Readonly<Record<string, (names: Names, who: Person) => Try[]>> = {
   'GET /campaigns/:id': ({ connectionId, campaignId }) => [
     { path: `/campaigns/${campaignId}`, query: { connectionId } },
   ],
+  'POST /sync': ({ connectionId }) => [
+    { path: '/sync', body: { connectionId } },
+    { path: '/sync', body: { connectionId, resources: ['lists'], mode: 'incremental' } },
+  ],
+  'GET /sync': ({ connectionId, syncId }) => [
+    { path: '/sync', query: { connectionId } },
+    { path: '/sync', query: { syncId } },
+  ],
+  'PUT /sync/schedule': ({ connectionId }) => [{ path: '/sync/schedule', body: { connectionId, enabled: false } }],
+  'GET /sync/:id': ({ connectionId, syncId }) => [
+    { path: `/sync/${syncId}` },
+    { path: `/sync/${syncId}`, query: { connectionId } },
+  ],
+  'GET /sync/:id/logs': ({ syncId, cursors }, { syncId: own }) => [
+    { path: `/sync/${syncId}/logs` },
+    { path: `/sync/${own}/logs`, query: { limit: '1', cursor: cursors.logs } },
+  ],
+  'GET /sync/:id/stream': ({ syncId }) => [{ path: `/sync/${syncId}/stream` }],
+  'POST /sync/:id/cancel': ({ connectionId, syncId }, { syncId: own }) => [
+    { path: `/sync/${syncId}/cancel`, body: {} },
+    { path: `/sync/${own}/cancel`, body: { connectionId } },
+  ],
 };
 
 /** How routes name what lies in a Klaviyo account: out of reach for whoever is connected to another one. */
@@ -131,6 +154,8 @@ const AT_KLAVIYO: Readonly<Record<string, (names: Names) => Try[]>> = {
 const REMEMBERED: Readonly<Record<string, (who: Person) => Try>> = {
   'POST /connect': ({ account }) => ({ path: '/connect', body: { privateApiKey: account.key } }),
   'POST /subscribe': () => ({ path: '/subscribe', body: { profile: { email: 'same@example.com' } } }),
+  'POST /sync': () => ({ path: '/sync', body: {} }),
+  'POST /sync/:id/cancel': ({ syncId }) => ({ path: `/sync/${syncId}/cancel`, body: {} }),
   'POST /trigger-event': () => ({
     path: '/trigger-event',
     body: { event: { eventType: 'Same', eventData: {}, profile: { email: 'same@example.com' }, uniqueId: 'same' } },
@@ -243,7 +268,10 @@ describe('somebody who holds the ids of another user', () => {
         const answer = await stage.call(who, { ...attempt, headers });
         expect(answer.headers.has('idempotency-replayed')).toBe(false);
         expect([200, 201, 202]).toContain(answer.status);
-        const bobs = (again.body['event'] ?? again.body['profile'] ?? again.body['connection']) as { id: string };
+        const bobs = (again.body['event'] ??
+          again.body['profile'] ??
+          again.body['connection'] ??
+          again.body['sync']) as { id: string };
         if (route !== 'POST /subscribe' || who === stage.alice)
           expect(JSON.stringify(answer.body)).not.toContain(bobs.id);
         // The user's own token is another caller than the service, for the same user.
@@ -257,11 +285,12 @@ describe('somebody who holds the ids of another user', () => {
 
   it('sees none of it in lists of their own', async () => {
     for (const who of [stage.alice, stage.carol])
-      for (const path of ['/connect', '/events']) {
+      for (const path of ['/connect', '/events', '/sync']) {
         const { status, body } = await stage.call(who, { route: `GET ${path}`, path });
         expect(status).toBe(200);
         const text = JSON.stringify(body);
-        for (const hidden of [stage.theirs.connectionId, stage.theirs.eventId]) expect(text).not.toContain(hidden);
+        for (const hidden of [stage.theirs.connectionId, stage.theirs.eventId, stage.theirs.syncId])
+          expect(text).not.toContain(hidden);
       }
     const history = await stage.call(stage.carol, {
       route: 'GET /update-contact',

@@ -123,6 +123,7 @@ describe('problems', () => {
     LIST_NOT_FOUND: () => ({ sent: of('/lists/NOLIST'), params: { id: 'NOLIST' } }),
     SEGMENT_NOT_FOUND: () => ({ sent: of('/segments/NOSEGM'), params: { id: 'NOSEGM' } }),
     CAMPAIGN_NOT_FOUND: () => ({ sent: of('/campaigns/01NONE'), params: { id: '01NONE' } }),
+    SYNC_NOT_FOUND: () => ({ sent: of(`/sync/${randomUUID()}`) }),
     EVENT_NOT_FOUND: () => ({ sent: of(`/events/${randomUUID()}`) }),
     ROUTE_NOT_FOUND: () => ({ sent: of('/nowhere') }),
     CONFLICT: () => ({ before: spoiled('createOrUpdateProfile', { preset: '409-bare' }), sent: subscribe }),
