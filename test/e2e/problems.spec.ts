@@ -16,7 +16,6 @@ const NOT_REACHABLE: Partial<Record<ErrorCode, string>> = {
   WEBHOOK_LIMIT_REACHED: 'webhooks are not built',
   PUBLIC_URL_MISSING: 'webhooks are not built',
   KLAVIYO_PLAN_REQUIRED: 'webhooks are not built; connecting tells of the plan as the warning WEBHOOKS_UNAVAILABLE',
-  SYNC_NOT_FOUND: 'synchronisation is not built',
   IMPORT_NOT_FOUND: 'imports are not built',
 };
 
