@@ -17,8 +17,8 @@ export interface Passed {
 interface PassOptions {
   /** Rows of each page as they are written, e.g. to spoil them. */
   onRows?: (rows: readonly unknown[]) => readonly unknown[];
-  /** Without it, what was not seen stays, and nothing follows. */
-  finish?: boolean;
+  /** False: no reports are asked for after it. */
+  follow?: boolean;
 }
 
 /** One full pass over the campaigns of a connection, page after page, as the synchronisation would have it. */
@@ -44,10 +44,9 @@ export async function passOver(stage: ReadsStage, reader: Reader, options: PassO
       cursor = page.next;
     } while (cursor !== null);
   }
-  if (options.finish === false) return passed;
   await db.inTransaction(userId, async () => {
     for (let swept = 1; swept > 0; passed.swept += swept) swept = await syncer.sweep(pass, 5);
-    await syncer.finished?.(pass);
+    if (options.follow !== false) await syncer.finished?.(pass);
     await nest.get(MirrorStatesRepository).save(userId, connectionId, {
       resource: 'campaigns',
       completeAt: startedAt,

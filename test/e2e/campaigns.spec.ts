@@ -230,7 +230,13 @@ describe('get-campaigns', () => {
     ]);
     for (const row of (await reader.get('/get-campaigns', { channel: 'all' })).body.campaigns as Row[]) {
       const { body } = await reader.get(`/campaigns/${row.id}`);
-      expect(body).toEqual({ success: true, campaign: row });
+      expect(body).toEqual({
+        success: true,
+        campaign: row,
+        source: 'live',
+        syncedAt: expect.stringMatching(/Z$/),
+        stale: false,
+      });
       const other = await stage.connect(++user, {});
       expect((await other.get(`/campaigns/${row.id}`)).body.code).toBe('CAMPAIGN_NOT_FOUND');
     }
