@@ -185,6 +185,8 @@ export const en: Catalogue = {
     timeOutOfRange: 'must lie between {min} and {max}',
     nothingToDo: 'nothing to change was given',
     otherAccount: 'belongs to another Klaviyo account',
+    unknownTopic: 'is not a topic of this account: see GET /webhooks/topics',
+    hasNoSecret: 'is a webhook that is polled, which has no secret',
     malformed: 'is malformed',
   },
 };

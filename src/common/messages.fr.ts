@@ -202,6 +202,8 @@ export const fr: Catalogue = {
     timeOutOfRange: 'doit être compris entre {min} et {max}',
     nothingToDo: "aucune modification n'est donnée",
     otherAccount: 'appartient à un autre compte Klaviyo',
+    unknownTopic: "n'est pas un sujet de ce compte : voir GET /webhooks/topics",
+    hasNoSecret: "désigne un webhook lu par interrogation (poll), qui n'a pas de secret",
     malformed: 'est mal formé',
   },
 };

@@ -50,6 +50,8 @@ export type FaultKey =
   | 'timeOutOfRange'
   | 'nothingToDo'
   | 'otherAccount'
+  | 'unknownTopic'
+  | 'hasNoSecret'
   | 'malformed';
 
 export interface Catalogue {

@@ -8,13 +8,22 @@ import { ConnectionKlaviyo } from './connection.klaviyo';
 import { ConnectionRepository } from './connection.repository';
 import { ConnectionService } from './connection.service';
 import { ConnectionAlerts } from './connection-alerts';
+import { KeyCopiesService } from './key-copies.service';
 import { OpenedKeys } from './opened-keys';
 import { UsageService } from './usage.service';
 
 @Module({
   imports: [TypeOrmModule.forFeature([Connection]), AuthModule, KlaviyoModule],
   controllers: [ConnectionController],
-  providers: [ConnectionService, ConnectionRepository, ConnectionKlaviyo, OpenedKeys, ConnectionAlerts, UsageService],
-  exports: [ConnectionService],
+  providers: [
+    ConnectionService,
+    ConnectionRepository,
+    ConnectionKlaviyo,
+    OpenedKeys,
+    KeyCopiesService,
+    ConnectionAlerts,
+    UsageService,
+  ],
+  exports: [ConnectionService, KeyCopiesService],
 })
 export class ConnectionModule {}

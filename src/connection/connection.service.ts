@@ -13,6 +13,7 @@ import type { Connection } from './connection.entity';
 import { ConnectionKlaviyo, type Account } from './connection.klaviyo';
 import { ConnectionRepository, type StoredAccount, type StoredKey } from './connection.repository';
 import { OpenedKeys } from './opened-keys';
+import { sealContext } from './sealed-key';
 
 export type ConnectWarning = 'PUBLIC_KEY_MISMATCH' | 'SCOPES_MISSING' | 'WEBHOOKS_UNAVAILABLE';
 
@@ -37,8 +38,6 @@ type DisconnectListener = (userId: number, connectionIds: readonly string[]) => 
 type RevivedListener = (userId: number, connectionId: string) => Promise<void>;
 /** Told once when a connection becomes invalid: its background work stops here. */
 type InvalidatedListener = (userId: number, connectionId: string) => void;
-
-const KEY_PURPOSE = 'klaviyo-private-key';
 
 /** The only door to a Klaviyo key: connects, checks, replaces and erases accounts, and lends out access to them. */
 @Injectable()
@@ -265,10 +264,6 @@ export class ConnectionService implements OnModuleInit {
       sealedKey: await this.encryption.seal(privateKey, sealContext(userId, connectionId)),
     };
   }
-}
-
-function sealContext(userId: number, connectionId: string): { owner: string; purpose: string } {
-  return { owner: `user:${userId}/connection:${connectionId}`, purpose: KEY_PURPOSE };
 }
 
 function warningsOf(input: ConnectInput, connection: Connection): ConnectWarning[] {

@@ -7,13 +7,16 @@ export type Delivery = (typeof DELIVERIES)[number];
 export const WEBHOOK_STATUSES = ['active', 'disabled', 'error'] as const;
 export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
 
-/** Where the reading of events from Klaviyo stands within a window. */
+/** Where the reading of a window of events from Klaviyo stands. */
 export interface ReadProgress {
-  /** ISO instants: what is being read. */
+  /** ISO instants: inclusive, exclusive. */
   from: string;
   to: string;
-  /** How many of the chains are done, and the next page of the one under way. */
-  chain: number;
+  /** Whether it looks for what comes late. */
+  deep: boolean;
+  /** Chains of pages that are left, each of one metric or (null) of all; the first is under way. */
+  chains: (string | null)[];
+  /** Its next page. */
   next: string | null;
   /** Events that nobody had brought before. */
   found: number;

@@ -26,6 +26,7 @@ import { ReceivedEvent } from './received-event.entity';
 import { WebhookReceiver } from './receiver';
 import { ReceiverWebhooks } from './receiver-webhooks';
 import { ReceiverController } from './receiver.controller';
+import { WebhookTickJob } from './health.job';
 import { Removals } from './removals';
 import { RemovalsRepository } from './removals.repository';
 import { Topics } from './topics';
@@ -67,6 +68,7 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     TopicsKlaviyo,
     Topics,
     RemovalsRepository,
+    WebhookTickJob,
     Removals,
     WebhookStatistics,
     WebhookCreation,
