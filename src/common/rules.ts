@@ -183,6 +183,11 @@ function arrayFault(value: unknown, min: number, max: number): Fault | null {
   return value.length > max ? { key: 'tooManyItems', params: { max } } : null;
 }
 
+/** An array whose items are judged one by one later: a bad one does not refuse the rest. */
+export function Items(limits: { min?: number; max: number }): PropertyDecorator {
+  return rule('items', (value) => arrayFault(value, limits.min ?? 0, limits.max));
+}
+
 export interface StringArrayLimits {
   /** Items. */
   min?: number;

@@ -22,6 +22,9 @@ interface GroupAttributes {
   is_starred?: boolean | null;
 }
 
+/** A list or segment as Klaviyo gives it. */
+export type GivenGroup = Pick<Resource<GroupAttributes>, 'id' | 'attributes'>;
+
 interface MemberAttributes {
   joined_group_at?: string | null;
 }
@@ -31,6 +34,7 @@ const MEMBERS: Record<GroupKind, Operation> = {
   list: operations.getListProfiles,
   segment: operations.getSegmentProfiles,
 };
+const ONE: Record<GroupKind, Operation> = { list: operations.getList, segment: operations.getSegment };
 /** Lists and segments can be sorted since then. */
 const SORTED_SINCE = '2024-05-15';
 /** Klaviyo's filters count whole seconds, some of them strictly: that much more is asked for on either side. */
@@ -55,6 +59,11 @@ export class GroupsKlaviyo {
     });
     const rows = page.items.map(toDocument);
     return { rows, next: page.next, last: timeOf(rows.at(-1)?.createdAt) };
+  }
+
+  /** @throws AppError LIST_NOT_FOUND, SEGMENT_NOT_FOUND */
+  async require(access: KlaviyoAccess, kind: GroupKind, id: string): Promise<void> {
+    await this.klaviyo.call(access, ONE[kind], { path: { id } });
   }
 
   /** When the newest group was created. */
@@ -126,7 +135,7 @@ function timeOf(instant: string | null | undefined): number | null {
 }
 
 /** A group as the mirror keeps it. What a revision does not know is null. */
-export function toDocument({ id, attributes }: Pick<Resource<GroupAttributes>, 'id' | 'attributes'>): GroupDocument {
+export function toDocument({ id, attributes }: GivenGroup): GroupDocument {
   const text = (value: string | null | undefined) => (typeof value === 'string' ? storedText(value) : null);
   return {
     id,

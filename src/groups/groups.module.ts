@@ -2,6 +2,8 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { ConnectionModule } from '../connection/connection.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
+import { GroupHistoryController } from './group-history.controller';
+import { GroupHistoryService } from './group-history.service';
 import { GroupReader } from './group-reader';
 import { GroupSyncers } from './group-syncers';
 import { GroupsKlaviyo } from './groups.klaviyo';
@@ -25,8 +27,10 @@ import { MirroredGroupsRepository } from './mirrored-groups.repository';
     ConnectionModule,
     KlaviyoModule,
   ],
+  controllers: [GroupHistoryController],
   providers: [
     GroupsService,
+    GroupHistoryService,
     GroupReader,
     GroupsKlaviyo,
     GroupSyncers,

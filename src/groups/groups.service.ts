@@ -6,15 +6,16 @@ import { ALL_ROWS, type ReadPage, type Source } from '../common/read.dto';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
 import { MirrorService, type Provenance } from '../mirror/mirror.service';
+import { toDocument, type GivenGroup } from './groups.klaviyo';
 import { GroupReader, type GroupPosition, type GroupReads, type NamedGroup } from './group-reader';
 import type { GroupKind } from './member-count.entity';
 import { MemberCountsService, type MemberCountOf } from './member-counts.service';
 import { MembershipsRepository, type MemberChange } from './memberships.repository';
-import { MirroredGroupsRepository, type GroupDocument } from './mirrored-groups.repository';
+import { MirroredGroupsRepository } from './mirrored-groups.repository';
 
 export type { GroupReads, ReadGroups } from './group-reader';
 export type { MemberChange } from './memberships.repository';
-export type { GroupDocument, GroupRow } from './mirrored-groups.repository';
+export type { GroupRow } from './mirrored-groups.repository';
 
 export interface GroupsInput {
   connectionId?: string | undefined;
@@ -133,8 +134,8 @@ export class GroupsService {
   }
 
   /** A group that Klaviyo just gave us otherwise than to a pass; a connection that is gone gets no row. */
-  async noteGroup(userId: number, connectionId: string, kind: GroupKind, group: GroupDocument): Promise<void> {
-    await this.groups.note(userId, connectionId, kind, group);
+  async noteGroup(userId: number, connectionId: string, kind: GroupKind, group: GivenGroup): Promise<void> {
+    await this.groups.note(userId, connectionId, kind, toDocument(group));
   }
 
   private async counted<T extends NamedGroup>(

@@ -1,9 +1,16 @@
-import { Get, Param, Query } from '@nestjs/common';
+import { Body, Get, Param, Post, Query } from '@nestjs/common';
 import { ApiOperation } from '@nestjs/swagger';
 import { Scope, type UserScope } from '../auth/user-scope';
 import { ApiController } from '../common/controller';
 import { AlsoCsv } from '../common/table';
-import { ListsQuery, ListsResponse, OneListQuery, OneListResponse } from './lists.dto';
+import {
+  CreateListRequest,
+  CreateListResponse,
+  ListsQuery,
+  ListsResponse,
+  OneListQuery,
+  OneListResponse,
+} from './lists.dto';
 import { ListsService } from './lists.service';
 
 /** The lists of a Klaviyo account. */
@@ -26,5 +33,11 @@ export class ListsController {
     @Query() query: OneListQuery,
   ): Promise<OneListResponse> {
     return OneListResponse.from(await this.lists.one(scope, id, query));
+  }
+
+  @Post('lists')
+  @ApiOperation({ summary: 'Make a list; Klaviyo takes 150 a day' })
+  async create(@Scope() scope: UserScope, @Body() body: CreateListRequest): Promise<CreateListResponse> {
+    return CreateListResponse.from(await this.lists.create(scope, body));
   }
 }

@@ -1,7 +1,8 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { ReadPage } from '../common/read.dto';
 import { ReadOneQuery, ReadPageResponse, ReadQuery, SOURCES, type Source } from '../common/read.dto';
-import { OneOf, Optional, Text } from '../common/rules';
+import { Label, OneOf, Optional, Text } from '../common/rules';
+import { ScopedRequest } from '../common/scoped.dto';
 import type { OneGroup } from '../groups/groups.service';
 import type { CountedList } from './list';
 
@@ -71,5 +72,29 @@ export class OneListResponse {
 
   static from({ group, source, syncedAt, stale }: OneGroup<CountedList>): OneListResponse {
     return { list: ListResponse.from(group), source, syncedAt, stale };
+  }
+}
+
+const OPT_IN_PROCESSES = ['single_opt_in', 'double_opt_in'] as const;
+
+export class CreateListRequest extends ScopedRequest {
+  /** What people call it; Klaviyo allows two of the same name. */
+  @Label({ max: 255 })
+  name: string;
+
+  @ApiPropertyOptional({
+    enum: OPT_IN_PROCESSES,
+    description: 'Whether people confirm before they are subscribed; the account’s own setting when unsaid',
+  })
+  @Optional()
+  @OneOf(OPT_IN_PROCESSES)
+  optInProcess?: (typeof OPT_IN_PROCESSES)[number];
+}
+
+export class CreateListResponse {
+  list: ListResponse;
+
+  static from(list: CountedList): CreateListResponse {
+    return { list: ListResponse.from(list) };
   }
 }

@@ -3,6 +3,7 @@ import { toInstant } from '../common/instants';
 import { firstOf, type RemotePage } from '../common/walk';
 import type { Document, Resource } from '../klaviyo/json-api';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
+import { mapPointer } from '../klaviyo/klaviyo-error';
 import { KlaviyoClient } from '../klaviyo/klaviyo.client';
 import { operations } from '../klaviyo/operations';
 import type { List } from './list';
@@ -14,6 +15,22 @@ interface ListAttributes {
   /** Read since 2025-01-15 (2023-10-15 has none), written since 2025-10-15. */
   opt_in_process?: string | null;
 }
+
+/** A list to be made. */
+export interface NewList {
+  name: string;
+  optInProcess?: 'single_opt_in' | 'double_opt_in' | undefined;
+}
+
+/** How a list was made, and as Klaviyo gave it. */
+export interface MadeList {
+  list: List;
+  given: { id: string; attributes: ListAttributes };
+}
+
+/** `opt_in_process` is written since then. */
+const OPT_IN_WRITTEN_SINCE = '2025-10-15';
+const POINTERS = { 'data.attributes.name': 'name', 'data.attributes.opt_in_process': 'optInProcess' };
 
 /** Lists as Klaviyo speaks of them, turned into ours. */
 @Injectable()
@@ -34,6 +51,20 @@ export class ListsKlaviyo {
   async one(access: KlaviyoAccess, id: string): Promise<List> {
     const { body } = await this.klaviyo.call<Document<ListAttributes>>(access, operations.getList, { path: { id } });
     return toList(body.data);
+  }
+
+  /** Not repeated by itself: Klaviyo would make a second list of the same name. */
+  async create(access: KlaviyoAccess, { name, optInProcess }: NewList): Promise<MadeList> {
+    const optIn = optInProcess === undefined ? {} : { opt_in_process: optInProcess };
+    try {
+      const { body } = await this.klaviyo.call<Document<ListAttributes>>(access, operations.createList, {
+        body: { data: { type: 'list', attributes: { name, ...optIn } } },
+        ...(optInProcess === undefined ? {} : { needs: OPT_IN_WRITTEN_SINCE }),
+      });
+      return { list: toList(body.data), given: body.data };
+    } catch (error) {
+      throw mapPointer(error, POINTERS);
+    }
   }
 }
 

@@ -1,13 +1,18 @@
 import { Module } from '@nestjs/common';
+import { ConnectionModule } from '../connection/connection.module';
 import { GroupsModule } from '../groups/groups.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
+import { ListAccess } from './list-access';
+import { ListMembersController } from './list-members.controller';
+import { ListMembersKlaviyo } from './list-members.klaviyo';
+import { ListMembersService } from './list-members.service';
 import { ListsController } from './lists.controller';
 import { ListsKlaviyo } from './lists.klaviyo';
 import { ListsService } from './lists.service';
 
 @Module({
-  imports: [GroupsModule, KlaviyoModule],
-  controllers: [ListsController],
-  providers: [ListsService, ListsKlaviyo],
+  imports: [ConnectionModule, GroupsModule, KlaviyoModule],
+  controllers: [ListsController, ListMembersController],
+  providers: [ListsService, ListsKlaviyo, ListAccess, ListMembersService, ListMembersKlaviyo],
 })
 export class ListsModule {}
