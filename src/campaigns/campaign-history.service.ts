@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import { Cursors, DEFAULT_LIMIT, type Pagination } from '../common/page';
 import { ConnectionService } from '../connection/connection.service';
+import { mustBeId } from './campaign';
 import { CampaignHistoryRepository, type HistoryRow } from './campaign-history.repository';
 import { campaignStats, type CampaignStats } from './campaign-stats';
 import type { CampaignStatus } from './campaign-status';
@@ -47,6 +48,7 @@ export class CampaignHistoryService {
     const connection = await this.connections.resolve(scope, input.connectionId);
     const binding = { userId, scope: JSON.stringify(['campaign-history', connection.id, id]) };
     const before = this.cursors.decode(binding, input.cursor) as number | undefined;
+    mustBeId(id);
     const limit = input.limit ?? DEFAULT_LIMIT;
     const rows = await this.history.page(
       userId,

@@ -1,3 +1,4 @@
+import { AppError } from '../common/errors';
 import type { CampaignStatus } from './campaign-status';
 
 /** A campaign, without figures: Klaviyo has none in the campaign itself. */
@@ -41,4 +42,13 @@ export function placeOf(campaign: Campaign): Place {
 export function comparePlaces([momentA, idA]: Place, [momentB, idB]: Place): number {
   if (momentA !== momentB) return momentB - momentA;
   return idA < idB ? -1 : idA > idB ? 1 : 0;
+}
+
+/** @throws AppError CAMPAIGN_NOT_FOUND for what can be no id of Klaviyo's: neither Klaviyo nor our rows are asked for it */
+export function mustBeId(id: string): void {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) throw campaignNotFound(id);
+}
+
+export function campaignNotFound(id: string): AppError {
+  return new AppError('CAMPAIGN_NOT_FOUND', { params: { id } });
 }

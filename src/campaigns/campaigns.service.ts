@@ -6,7 +6,7 @@ import { ALL_ROWS, type ReadPage } from '../common/read.dto';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
 import { MirrorService, type Provenance } from '../mirror/mirror.service';
-import type { Campaign } from './campaign';
+import { campaignNotFound, mustBeId, type Campaign } from './campaign';
 import { CampaignEngagementService, type Engagement } from './campaign-engagement.service';
 import { CampaignFiguresService } from './campaign-figures.service';
 import type { CampaignStats } from './campaign-stats';
@@ -79,6 +79,7 @@ export class CampaignsService {
     const { source = 'auto' } = input;
     const includeStats = input.includeStats === true;
     const connection = await this.connections.resolve(scope, input.connectionId);
+    mustBeId(id);
     let failure: unknown;
     const live = async () => {
       try {
@@ -96,7 +97,7 @@ export class CampaignsService {
     if (found.value === undefined && source === 'auto' && failure === undefined)
       found = await this.mirror.read(connection, [], 'live', { mirror, live });
     const { value, ...where } = found;
-    if (!value) throw failure instanceof AppError ? failure : new AppError('CAMPAIGN_NOT_FOUND', { params: { id } });
+    if (!value) throw failure instanceof AppError ? failure : campaignNotFound(id);
     const [campaign = value] = await this.renewed(connection, input, where, [value]);
     if (!includeStats) return { campaign, ...where };
     return { campaign, engagement: await this.engagement.of(connection, campaign), ...where };

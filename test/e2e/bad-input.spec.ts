@@ -17,6 +17,7 @@ const WRITING = [
 const OTHERS = [
   'DELETE /connect',
   'GET /campaigns/:id',
+  'GET /campaigns/:id/history',
   'GET /connect',
   'GET /connections/:id/usage',
   'GET /events',
@@ -297,7 +298,7 @@ describe('bad input', () => {
   });
 
   describe('in paging', () => {
-    it.each(['/get-lists', '/get-segments', '/get-campaigns', '/events', '/profiles/x/events'])(
+    it.each(['/get-lists', '/get-segments', '/get-campaigns', '/campaigns/x/history', '/events', '/profiles/x/events'])(
       'of %s is 400 naming it',
       async (path) => {
         for (const [field, values] of [
@@ -322,6 +323,7 @@ describe('bad input', () => {
         ['/get-campaigns', 'status', 'Sent'],
         ['/get-campaigns', 'channel', 'fax'],
         ['/get-campaigns', 'archived', 'yes'],
+        ['/campaigns/x', 'source', 'both'],
         ['/get-campaigns', 'from', '2026-02-30T00:00:00Z'],
         ['/get-campaigns', 'to', 'yesterday'],
         ['/events', 'status', 'lost'],

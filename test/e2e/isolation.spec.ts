@@ -84,6 +84,9 @@ const OURS: Readonly<Record<string, (names: Names, who: Person) => Try[]>> = {
   'GET /campaigns/:id': ({ connectionId, campaignId }) => [
     { path: `/campaigns/${campaignId}`, query: { connectionId } },
   ],
+  'GET /campaigns/:id/history': ({ connectionId, campaignId }) => [
+    { path: `/campaigns/${campaignId}/history`, query: { connectionId } },
+  ],
   'POST /sync': ({ connectionId }) => [
     { path: '/sync', body: { connectionId } },
     { path: '/sync', body: { connectionId, resources: ['lists'], mode: 'incremental' } },
@@ -148,6 +151,7 @@ const AT_KLAVIYO: Readonly<Record<string, (names: Names) => Try[]>> = {
     { path: `/campaigns/${campaignId}` },
     { path: `/campaigns/${campaignId}`, query: { includeStats: 'true' } },
   ],
+  'GET /campaigns/:id/history': ({ campaignId }) => [{ path: `/campaigns/${campaignId}/history` }],
 };
 
 /** Changing POSTs that remember answers under an `Idempotency-Key`. */
