@@ -55,8 +55,13 @@ export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
   const { id: connectionId } = connected.body['connection'] as { id: string };
   // A run that somebody is at work on: asked for, it is answered; cancelled, it goes on.
   const syncId = await longRun(app.database.url, userId, connectionId);
-  const pathOf = (route: string) =>
-    (route.split(' ')[1] ?? '').replace(':id', route.includes(' /sync/') ? syncId : connectionId);
+  const { lists } = await sandbox.control<{ lists: { id: string }[] }>('GET', `/accounts/${account.id}/lists`);
+  const ids: readonly (readonly [string, string])[] = [
+    [' /sync/', syncId],
+    [' /lists/', lists[0]?.id ?? ''],
+  ];
+  const idIn = (route: string) => ids.find(([part]) => route.includes(part))?.[1] ?? connectionId;
+  const pathOf = (route: string) => (route.split(' ')[1] ?? '').replace(':id', idIn(route));
   const subscribed = { profile: { email: 'known@example.com', externalId: 'known' } };
   const send: BadInputStage['send'] = (route, body, headers = {}) =>
     raw({
@@ -76,6 +81,8 @@ export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
     connectionId,
     good: {
       'POST /connect': { privateApiKey: account.key },
+      'POST /lists': { name: 'New' },
+      'POST /lists/:id/profiles': { profileIds: ['01NOBODY'] },
       'POST /sync': { resources: ['lists'], mode: 'full' },
       'POST /sync/:id/cancel': { connectionId },
       'PUT /sync/schedule': { enabled: false, intervalMinutes: 60 },

@@ -7,6 +7,8 @@ const WRITING = [
   'PATCH /connections/:id',
   'PATCH /update-contact',
   'POST /connect',
+  'POST /lists',
+  'POST /lists/:id/profiles',
   'POST /profiles/search',
   'POST /subscribe',
   'POST /sync',
@@ -16,6 +18,7 @@ const WRITING = [
 ];
 const OTHERS = [
   'DELETE /connect',
+  'DELETE /lists/:id/profiles',
   'GET /campaigns/:id',
   'GET /campaigns/:id/history',
   'GET /connect',
@@ -26,8 +29,10 @@ const OTHERS = [
   'GET /get-lists',
   'GET /get-segments',
   'GET /lists/:id',
+  'GET /lists/:id/history',
   'GET /profiles/:id/events',
   'GET /segments/:id',
+  'GET /segments/:id/history',
   'GET /subscribe',
   'GET /sync',
   'GET /sync/:id',
@@ -46,6 +51,8 @@ const FITTING = [
   'label "x" 200',
   'label null 200',
   'externalId "x" 404',
+  'name "x" 201',
+  'profileIds [[]] 202',
 ];
 const NOBODYS = '0190c7a0-0000-7000-8000-000000000000';
 
@@ -298,20 +305,26 @@ describe('bad input', () => {
   });
 
   describe('in paging', () => {
-    it.each(['/get-lists', '/get-segments', '/get-campaigns', '/campaigns/x/history', '/events', '/profiles/x/events'])(
-      'of %s is 400 naming it',
-      async (path) => {
-        for (const [field, values] of [
-          ['limit', ['0', '-1', '201', 'abc', '1.5', '1e2', '', ' 1', '9'.repeat(400), '0x10', '٣']],
-          ['cursor', ['', 'x', 'W10', 'bnVsbA', 'WyJrIiwibSIsInQiXQ', 'a'.repeat(2001), '%ff', '..', 'e30=']],
-        ] as const)
-          for (const value of values) {
-            const query = `userId=${stage.userId}&${field}=${encodeURIComponent(value)}`;
-            const answer = await stage.raw({ method: 'GET', path: `${path}?${query}` });
-            refused(answer, 400, 'VALIDATION_FAILED', field);
-          }
-      },
-    );
+    it.each([
+      '/get-lists',
+      '/get-segments',
+      '/get-campaigns',
+      '/campaigns/x/history',
+      '/lists/x/history',
+      '/segments/x/history',
+      '/events',
+      '/profiles/x/events',
+    ])('of %s is 400 naming it', async (path) => {
+      for (const [field, values] of [
+        ['limit', ['0', '-1', '201', 'abc', '1.5', '1e2', '', ' 1', '9'.repeat(400), '0x10', '٣']],
+        ['cursor', ['', 'x', 'W10', 'bnVsbA', 'WyJrIiwibSIsInQiXQ', 'a'.repeat(2001), '%ff', '..', 'e30=']],
+      ] as const)
+        for (const value of values) {
+          const query = `userId=${stage.userId}&${field}=${encodeURIComponent(value)}`;
+          const answer = await stage.raw({ method: 'GET', path: `${path}?${query}` });
+          refused(answer, 400, 'VALIDATION_FAILED', field);
+        }
+    });
 
     it('of what Klaviyo holds names the other filters as well', async () => {
       for (const [path, field, value] of [
@@ -319,6 +332,9 @@ describe('bad input', () => {
         ['/get-lists', 'source', 'MIRROR'],
         ['/get-lists', 'name', ''],
         ['/get-segments', 'name', 'x'.repeat(256)],
+        ['/lists/x', 'source', 'klaviyo'],
+        ['/lists/x/history', 'from', 'yesterday'],
+        ['/segments/x/history', 'to', '2026-02-30T00:00:00Z'],
         ['/get-campaigns', 'status', 'sent,,draft'],
         ['/get-campaigns', 'status', 'Sent'],
         ['/get-campaigns', 'channel', 'fax'],

@@ -11,6 +11,8 @@ export interface Person {
   connectionId: string;
   /** A run that goes on all the time. */
   syncId: string;
+  /** A list of the account. */
+  listId: string;
   token: string;
 }
 
@@ -73,19 +75,20 @@ export async function openIsolationStage(): Promise<IsolationStage> {
     await sandbox.createAccount({ ...ACCOUNT, seed: 22 }),
   ];
   const person = async (userId: number, account: SandboxAccount): Promise<Person> => {
-    const made = { userId, account, connectionId: '', syncId: '', token: await app.tokenFor(userId) };
+    const made = { userId, account, connectionId: '', syncId: '', listId: '', token: await app.tokenFor(userId) };
     const { body } = await must(app, made, {
       route: 'POST /connect',
       path: '/connect',
       body: { privateApiKey: account.key },
     });
     const { id: connectionId } = body['connection'] as { id: string };
-    return { ...made, connectionId, syncId: await longRun(app.database.url, userId, connectionId) };
+    const syncId = await longRun(app.database.url, userId, connectionId);
+    return { ...made, connectionId, syncId, listId: await firstList(sandbox, account) };
   };
   const bob = await person(2002, ofBob);
   const alice = await person(1001, ofAlice);
   const carol = await person(3003, ofBob);
-  const theirs = await namesOf(app, sandbox, bob);
+  const theirs = await namesOf(app, bob);
   return {
     app,
     sandbox,
@@ -107,12 +110,16 @@ export async function openIsolationStage(): Promise<IsolationStage> {
   };
 }
 
+async function firstList(sandbox: Sandbox, account: SandboxAccount): Promise<string> {
+  const { lists } = await sandbox.control<{ lists: { id: string }[] }>('GET', `/accounts/${account.id}/lists`);
+  return lists[0]?.id ?? '';
+}
+
 /** What Bob has after some use of the service: each name is proven to work for him by the spec. */
-async function namesOf(app: RunningApp, sandbox: Sandbox, bob: Person): Promise<Names> {
+async function namesOf(app: RunningApp, bob: Person): Promise<Names> {
   const email = 'bobs.customer@example.com';
   const externalId = 'bobs-customer';
-  const { lists } = await sandbox.control<{ lists: { id: string }[] }>('GET', `/accounts/${bob.account.id}/lists`);
-  const listId = lists[0]?.id ?? '';
+  const { listId } = bob;
   const subscribed = await must(app, bob, {
     route: 'POST /subscribe',
     path: '/subscribe',

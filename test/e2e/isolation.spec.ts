@@ -72,11 +72,24 @@ const OURS: Readonly<Record<string, (names: Names, who: Person) => Try[]>> = {
     { path: '/get-lists', query: { limit: '1', cursor: cursors.lists } },
   ],
   'GET /lists/:id': ({ connectionId, listId }) => [{ path: `/lists/${listId}`, query: { connectionId } }],
+  'GET /lists/:id/history': ({ connectionId, listId }) => [
+    { path: `/lists/${listId}/history`, query: { connectionId } },
+  ],
+  'POST /lists': ({ connectionId }) => [{ path: '/lists', body: { connectionId, name: 'Taken' } }],
+  'POST /lists/:id/profiles': ({ connectionId, listId, profileId }) => [
+    { path: `/lists/${listId}/profiles`, body: { connectionId, profileIds: [profileId] } },
+  ],
+  'DELETE /lists/:id/profiles': ({ connectionId, listId, profileId }) => [
+    { path: `/lists/${listId}/profiles`, query: { connectionId, profileIds: profileId } },
+  ],
   'GET /get-segments': ({ connectionId, cursors }) => [
     { path: '/get-segments', query: { connectionId } },
     { path: '/get-segments', query: { limit: '1', cursor: cursors.segments } },
   ],
   'GET /segments/:id': ({ connectionId, segmentId }) => [{ path: `/segments/${segmentId}`, query: { connectionId } }],
+  'GET /segments/:id/history': ({ connectionId, segmentId }) => [
+    { path: `/segments/${segmentId}/history`, query: { connectionId } },
+  ],
   'GET /get-campaigns': ({ connectionId, cursors }) => [
     { path: '/get-campaigns', query: { connectionId } },
     { path: '/get-campaigns', query: { limit: '1', cursor: cursors.campaigns } },
@@ -146,7 +159,15 @@ const AT_KLAVIYO: Readonly<Record<string, (names: Names) => Try[]>> = {
     { path: `/lists/${listId}` },
     { path: `/lists/${listId}`, query: { includeStats: 'true' } },
   ],
+  'GET /lists/:id/history': ({ listId }) => [{ path: `/lists/${listId}/history` }],
+  'POST /lists/:id/profiles': ({ listId, profileId }) => [
+    { path: `/lists/${listId}/profiles`, body: { profileIds: [profileId] } },
+  ],
+  'DELETE /lists/:id/profiles': ({ listId, profileId }) => [
+    { path: `/lists/${listId}/profiles`, query: { profileIds: profileId } },
+  ],
   'GET /segments/:id': ({ segmentId }) => [{ path: `/segments/${segmentId}` }],
+  'GET /segments/:id/history': ({ segmentId }) => [{ path: `/segments/${segmentId}/history` }],
   'GET /campaigns/:id': ({ campaignId }) => [
     { path: `/campaigns/${campaignId}` },
     { path: `/campaigns/${campaignId}`, query: { includeStats: 'true' } },
@@ -157,6 +178,8 @@ const AT_KLAVIYO: Readonly<Record<string, (names: Names) => Try[]>> = {
 /** Changing POSTs that remember answers under an `Idempotency-Key`. */
 const REMEMBERED: Readonly<Record<string, (who: Person) => Try>> = {
   'POST /connect': ({ account }) => ({ path: '/connect', body: { privateApiKey: account.key } }),
+  'POST /lists': () => ({ path: '/lists', body: { name: 'Same' } }),
+  'POST /lists/:id/profiles': ({ listId }) => ({ path: `/lists/${listId}/profiles`, body: { profileIds: ['none!'] } }),
   'POST /subscribe': () => ({ path: '/subscribe', body: { profile: { email: 'same@example.com' } } }),
   'POST /sync': () => ({ path: '/sync', body: {} }),
   'POST /sync/:id/cancel': ({ syncId }) => ({ path: `/sync/${syncId}/cancel`, body: {} }),
@@ -275,7 +298,8 @@ describe('somebody who holds the ids of another user', () => {
         const bobs = (again.body['event'] ??
           again.body['profile'] ??
           again.body['connection'] ??
-          again.body['sync']) as { id: string };
+          again.body['sync'] ??
+          again.body['list'] ?? { id: '<no id>' }) as { id: string };
         if (route !== 'POST /subscribe' || who === stage.alice)
           expect(JSON.stringify(answer.body)).not.toContain(bobs.id);
         // The user's own token is another caller than the service, for the same user.
