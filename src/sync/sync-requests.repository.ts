@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { Db, query } from '../database/scope';
+import { SyncEstimatesRepository } from './sync-estimates.repository';
 import type { RunTrigger } from './sync-run.entity';
 import { covers, union, type SyncScope } from './sync-scope';
 
@@ -24,7 +25,10 @@ const MOST_ROUNDS = 50;
 /** Requests for runs: at most one of a connection runs and one waits, whoever asks at once and wherever. */
 @Injectable()
 export class SyncRequestsRepository {
-  constructor(private readonly db: Db) {}
+  constructor(
+    private readonly db: Db,
+    private readonly estimates: SyncEstimatesRepository,
+  ) {}
 
   /**
    * The run that brings what is asked for: one under way that reads all of it, the one that waits widened to it, or a
@@ -51,8 +55,10 @@ export class SyncRequestsRepository {
         if (serving) return { id: serving.id, alreadyRunning: true };
         const waiting = open.find(({ status }) => status === 'queued');
         if (waiting) {
-          if (await this.widen(userId, waiting, scope, manager)) return { id: waiting.id, alreadyRunning: false };
-          continue;
+          if (!(await this.widen(userId, connectionId, waiting, scope, manager))) continue;
+          // Its job may have come by while the run was held here, and gone without it.
+          await enqueue(waiting.id, manager);
+          return { id: waiting.id, alreadyRunning: false };
         }
         const id = await this.insert(userId, connectionId, scope, trigger, manager);
         if (id === undefined) continue;
@@ -73,13 +79,27 @@ export class SyncRequestsRepository {
   }
 
   /** @returns false when the run no longer waits, or was widened by somebody else meanwhile */
-  private async widen(userId: number, run: OpenRun, scope: SyncScope, manager: EntityManager): Promise<boolean> {
+  private async widen(
+    userId: number,
+    connectionId: string,
+    run: OpenRun,
+    scope: SyncScope,
+    manager: EntityManager,
+  ): Promise<boolean> {
     const wider = union(run, scope);
     const rows = await query(
       manager,
-      `UPDATE sync_run SET mode = $3, resources = $4
+      `UPDATE sync_run SET mode = $3, resources = $4, estimate = $7
        WHERE user_id = $1 AND id = $2 AND status = 'queued' AND mode = $5 AND resources = $6 RETURNING id`,
-      [userId, run.id, wider.mode, wider.resources, run.mode, run.resources],
+      [
+        userId,
+        run.id,
+        wider.mode,
+        wider.resources,
+        run.mode,
+        run.resources,
+        await this.estimates.of(userId, connectionId, wider),
+      ],
     );
     return rows.length > 0;
   }
@@ -95,9 +115,17 @@ export class SyncRequestsRepository {
     const id = uuidv7();
     const rows = await query(
       manager,
-      `INSERT INTO sync_run (user_id, id, connection_id, mode, trigger, status, resources)
-       VALUES ($1, $2, $3, $4, $5, 'queued', $6) ON CONFLICT DO NOTHING RETURNING id`,
-      [userId, id, connectionId, scope.mode, trigger, scope.resources],
+      `INSERT INTO sync_run (user_id, id, connection_id, mode, trigger, status, resources, estimate)
+       VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7) ON CONFLICT DO NOTHING RETURNING id`,
+      [
+        userId,
+        id,
+        connectionId,
+        scope.mode,
+        trigger,
+        scope.resources,
+        await this.estimates.of(userId, connectionId, scope),
+      ],
     );
     return rows.length > 0 ? id : undefined;
   }

@@ -19,11 +19,11 @@ export class SyncTickJob implements OnModuleInit {
   constructor(
     private readonly jobs: JobsService,
     private readonly clock: SyncClock,
+    private readonly reconciler: SyncReconciler,
     private readonly system: SyncSystemRepository,
     private readonly erasing: MirrorEraseJob,
     private readonly alerts: SyncAlerts,
     private readonly retention: SyncRetention,
-    private readonly reconciler: SyncReconciler,
   ) {}
 
   onModuleInit(): void {
@@ -34,7 +34,7 @@ export class SyncTickJob implements OnModuleInit {
   /** What fails of it does not keep the rest from being done; the next minute does it all again. */
   async run(): Promise<void> {
     await this.attempt('runs are not begun', () => this.clock.begin());
-    await this.attempt('runs that nobody works on are not taken up again', () => this.reconciler.reconcile());
+    await this.attempt('runs that nobody works on are not taken up', () => this.reconciler.reconcile());
     await this.attempt('removals are not taken up again', () => this.resumeErasures());
     await this.attempt('runs are not judged', () => this.alerts.look());
     await this.attempt('old runs are not removed', () => this.retention.turn());

@@ -12,6 +12,7 @@ import { RunLeasesRepository } from './run-leases.repository';
 import { StrandedRunsSystemRepository } from './stranded-runs.system.repository';
 import { SyncAlerts } from './sync-alerts';
 import { SyncClock } from './sync-clock';
+import { SyncEstimatesRepository } from './sync-estimates.repository';
 import { SyncJob } from './sync.job';
 import { SyncMetrics } from './sync-metrics';
 import { SyncPage } from './sync-page.entity';
@@ -60,6 +61,7 @@ const ENTITIES = [
     StrandedRunsSystemRepository,
     SyncAlerts,
     SyncClock,
+    SyncEstimatesRepository,
     SyncJob,
     SyncMetrics,
     SyncReconciler,

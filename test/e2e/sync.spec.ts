@@ -248,18 +248,17 @@ describe('synchronisation, asked for and looked at', () => {
           .get(`${API}/sync/${sync.id}`)
           .query({ userId: reader.userId })
           .set({ ...stage.app.asService, 'Accept-Language': language })
-      ).body.sync as Record<string, never>;
+      ).body.sync as Record<'progress' | 'error', { resources: { error: unknown }[] }>;
     await resource('lists', 'succeeded', 99, null, null);
     await resource('profiles', 'running', 199, 799, null);
     // Nobody knows yet how many campaigns there are.
-    expect((await look('en'))['progress']).toMatchObject({ percent: null });
+    expect((await look('en')).progress).toMatchObject({ percent: null });
     await resource('campaigns', 'failed', 0, null, 'KLAVIYO_SCOPE_MISSING');
-    expect((await look('en'))['progress']).toMatchObject({ percent: 33 });
+    expect((await look('en')).progress).toMatchObject({ percent: 33 });
     await set(sync.id, `status = 'partial', finished_at = '2026-11-01T00:01:00Z'`);
     const english = await look('en');
     expect(english).toMatchObject({ status: 'partial', quota: { floorSeconds: 30, percentOfFloor: 49.9 } });
-    const errors = (shown: Record<string, never>) =>
-      (shown['progress']['resources'] as { error: unknown }[]).map(({ error }) => error);
+    const errors = (shown: Awaited<ReturnType<typeof look>>) => shown.progress.resources.map(({ error }) => error);
     expect(errors(english)).toEqual([
       null,
       null,
@@ -267,7 +266,7 @@ describe('synchronisation, asked for and looked at', () => {
     ]);
     expect(errors(await look('fr'))[2]).toMatchObject({ detail: expect.stringContaining('campaigns:read') });
     await set(sync.id, `status = 'failed', error_code = 'KLAVIYO_KEY_INVALID'`);
-    expect((await look('fr'))['error']).toEqual({
+    expect((await look('fr')).error).toEqual({
       code: 'KLAVIYO_KEY_INVALID',
       detail: expect.stringContaining('Klaviyo'),
     });

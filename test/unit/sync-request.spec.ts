@@ -1,4 +1,5 @@
 import { RESOURCES } from '../../src/mirror/resources';
+import { estimateOf } from '../../src/sync/sync-estimate';
 import { covers, scopeOf, union, type SyncScope } from '../../src/sync/sync-scope';
 
 const full = (...resources: SyncScope['resources'][number][]): SyncScope => ({ mode: 'full', resources });
@@ -31,5 +32,29 @@ describe('the scope of a synchronisation', () => {
     expect(union(incremental('events'), incremental('lists'))).toEqual(incremental('lists', 'events'));
     const both = union(full('campaigns'), incremental('events'));
     expect(covers(both, full('campaigns')) && covers(both, incremental('events'))).toBe(true);
+  });
+});
+
+describe('what a synchronisation is expected to cost', () => {
+  const nothing = { requests: null, minutes: null, quotaShare: null };
+
+  it('is unknown where one of its resources was never read', () => {
+    expect(estimateOf([])).toEqual(nothing);
+    expect(estimateOf([null, { operations: {}, seconds: 3 }])).toEqual(nothing);
+  });
+
+  it('goes by the busiest operation, which several resources may share', () => {
+    const lists = { operations: { getLists: { requests: 30, steady: 150 } }, seconds: 20 };
+    const segments = {
+      operations: { getLists: { requests: 270, steady: 150 }, getSegments: { requests: 15, steady: 150 } },
+      seconds: 60,
+    };
+    expect(estimateOf([lists, segments])).toEqual({ requests: 315, minutes: 2, quotaShare: 1 });
+  });
+
+  it('goes by the time that it took where that, and not the quota, was what held it up', () => {
+    const slow = { operations: { getEvents: { requests: 350, steady: 3500 } }, seconds: 120 };
+    expect(estimateOf([slow])).toEqual({ requests: 350, minutes: 2, quotaShare: 0.05 });
+    expect(estimateOf([{ operations: {}, seconds: 0 }])).toEqual({ requests: 0, minutes: 0, quotaShare: 0 });
   });
 });
