@@ -23,7 +23,7 @@ export class CreateMirroredProfile1764000730000 implements MigrationInterface {
         name text COLLATE "C",
         searchable jsonb NOT NULL,
         created_at timestamptz,
-        updated_at timestamptz,
+        updated_at timestamptz NOT NULL,
         fingerprint bigint NOT NULL,
         changed_at timestamptz NOT NULL,
         synced_at timestamptz NOT NULL,
@@ -50,6 +50,7 @@ export class CreateMirroredProfile1764000730000 implements MigrationInterface {
         user_id bigint NOT NULL,
         connection_id uuid NOT NULL,
         tag text COLLATE "C" NOT NULL,
+        folded text NOT NULL,
         profiles integer NOT NULL,
         PRIMARY KEY (user_id, connection_id, tag),
         CONSTRAINT profile_tag_connection FOREIGN KEY (user_id, connection_id)

@@ -179,6 +179,7 @@ export const en: Catalogue = {
     holdsSecret: 'holds a private key, which belongs into "privateApiKey" only: connect with a new one',
     reservedTags: 'tags are not a custom attribute: use "tags"',
     reservedMetric: "is one of Klaviyo's own metrics, which only Klaviyo records: choose another name",
+    notLive: 'cannot be asked of Klaviyo: leave it out, or read the mirror (source=mirror)',
     tagsWithAddRemove: 'cannot be combined with addTags or removeTags',
     badCursor: 'is not a cursor of this list: start again without it',
     badHeader: 'is malformed',

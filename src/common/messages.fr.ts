@@ -196,6 +196,7 @@ export const fr: Catalogue = {
     holdsSecret: 'contient une clé privée, dont la seule place est « privateApiKey » : connectez-en une nouvelle',
     reservedTags: 'les tags ne sont pas un attribut personnalisé : utilisez « tags »',
     reservedMetric: 'est une métrique propre à Klaviyo, que lui seul enregistre : choisissez un autre nom',
+    notLive: 'ne se demande pas à Klaviyo : retirez-le, ou lisez le miroir (source=mirror)',
     tagsWithAddRemove: 'ne se combine pas avec addTags ou removeTags',
     badCursor: "n'est pas un curseur de cette liste : recommencez sans lui",
     badHeader: 'est mal formé',

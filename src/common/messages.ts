@@ -44,6 +44,7 @@ export type FaultKey =
   | 'holdsSecret'
   | 'reservedTags'
   | 'reservedMetric'
+  | 'notLive'
   | 'tagsWithAddRemove'
   | 'badCursor'
   | 'badHeader'

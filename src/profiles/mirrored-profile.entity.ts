@@ -50,9 +50,9 @@ export class MirroredProfile {
   @Column({ name: 'created_at', type: 'timestamptz', nullable: true })
   createdAt: Date | null;
 
-  /** Klaviyo's: what says less is older, and replaces nothing. */
-  @Column({ name: 'updated_at', type: 'timestamptz', nullable: true })
-  updatedAt: Date | null;
+  /** Klaviyo's: what says less is older, and replaces nothing. `-infinity` where Klaviyo does not say. */
+  @Column({ name: 'updated_at', type: 'timestamptz' })
+  updatedAt: Date;
 
   /** Of the document: whether it is the same without reading it. */
   @Column({ type: 'bigint' })

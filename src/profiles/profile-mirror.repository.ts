@@ -27,7 +27,7 @@ const MAX_CHARACTERS = 8_000_000;
 
 const COLUMNS = ['email', 'phone', 'external_id', 'name', 'searchable', 'created_at', 'updated_at', 'fingerprint'];
 /** Klaviyo may show an older version than one that came otherwise: it counts as seen and changes nothing. */
-const NEWER = '(m.updated_at IS NULL OR EXCLUDED.updated_at IS NULL OR EXCLUDED.updated_at >= m.updated_at)';
+const NEWER = `(EXCLUDED.updated_at >= m.updated_at OR EXCLUDED.updated_at = '-infinity')`;
 const IS_OTHER = `(${NEWER} AND m.fingerprint <> EXCLUDED.fingerprint OR m.deleted_at IS NOT NULL)`;
 
 /**
@@ -44,7 +44,8 @@ const UPSERT = `
   ), kept AS (
     INSERT INTO mirrored_profile AS m (user_id, connection_id, klaviyo_id, email, phone, external_id, name, searchable,
       created_at, updated_at, fingerprint, changed_at, synced_at)
-    SELECT $1, $2, id, email, phone, external_id, name, searchable::jsonb, created_at, updated_at, fingerprint,
+    SELECT $1, $2, id, email, phone, external_id, name, searchable::jsonb, created_at,
+      coalesce(updated_at, '-infinity'), fingerprint,
       statement_timestamp(), now()
     FROM input
     ON CONFLICT (user_id, connection_id, klaviyo_id) DO UPDATE SET
@@ -78,11 +79,11 @@ export class ProfileMirrorRepository {
     return changed;
   }
 
-  /** What came otherwise than by a pass. Nothing is written where the connection is gone. */
+  /** What came otherwise than by a pass. Nothing is written where the connection is gone, or people were never mirrored. */
   async keep(userId: number, connectionId: string, rows: readonly MirrorRow[]): Promise<void> {
     if (rows.length === 0) return;
     await this.db.inTransaction(userId, async () => {
-      if (await this.isThere(userId, connectionId)) await this.upsert(userId, connectionId, rows);
+      if (await this.isMirrored(userId, connectionId)) await this.upsert(userId, connectionId, rows);
     });
   }
 
@@ -165,9 +166,14 @@ export class ProfileMirrorRepository {
   }
 
   /** Holds the connection until the transaction ends. */
-  private async isThere(userId: number, connectionId: string): Promise<boolean> {
+  private async isMirrored(userId: number, connectionId: string): Promise<boolean> {
     const found = await this.db.forUser(userId, (manager) =>
-      query(manager, 'SELECT 1 FROM connection WHERE user_id = $1 AND id = $2 FOR KEY SHARE', [userId, connectionId]),
+      query(
+        manager,
+        `SELECT 1 FROM connection AS c WHERE user_id = $1 AND id = $2 AND EXISTS (SELECT 1 FROM mirror_state AS s
+           WHERE s.user_id = $1 AND s.connection_id = $2 AND s.resource = 'profiles') FOR KEY SHARE OF c`,
+        [userId, connectionId],
+      ),
     );
     return found.length > 0;
   }

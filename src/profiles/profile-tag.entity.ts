@@ -13,6 +13,10 @@ export class ProfileTag {
   @PrimaryColumn({ type: 'text', collation: 'C' })
   tag: string;
 
+  /** As names are compared. */
+  @Column({ type: 'text' })
+  folded: string;
+
   @Column({ type: 'integer' })
   profiles: number;
 

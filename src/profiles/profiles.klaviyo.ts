@@ -6,6 +6,8 @@ import { mapPointer } from '../klaviyo/klaviyo-error';
 import { KlaviyoClient, type KlaviyoAnswer, type KlaviyoCall } from '../klaviyo/klaviyo.client';
 import { operations, type Operation } from '../klaviyo/operations';
 import type { Identifier, IdentifierField, ListName, Profile } from './profile';
+import { toMirrorRow } from './mirrored-row.klaviyo';
+import { ProfileMirrorService } from './profile-mirror.service';
 import { readProfile, resourceOf, resourcesOf, THEIR_NAMES } from './profile-reading.klaviyo';
 import { PROFILE_POINTERS, profileBody, TAG_POINTER, type ProfileWrite } from './profile-writing.klaviyo';
 import { CONSENT_POINTERS, neededFor, subscribeJob, type ConsentGiven } from './subscribing.klaviyo';
@@ -22,10 +24,13 @@ const WITH_SUBSCRIPTIONS = { 'additional-fields[profile]': 'subscriptions' };
 /** Answers to writes may carry it since then. */
 const ANSWERS_SUBSCRIPTIONS_SINCE = '2024-10-15';
 
-/** Klaviyo's calls about people: find, write, put on lists, ask for consent. */
+/** Klaviyo's calls about people: find, write, put on lists, ask for consent. Whom Klaviyo shows, the mirror keeps. */
 @Injectable()
 export class ProfilesKlaviyo {
-  constructor(private readonly klaviyo: KlaviyoClient) {}
+  constructor(
+    private readonly klaviyo: KlaviyoClient,
+    private readonly mirror: ProfileMirrorService,
+  ) {}
 
   /** The person of an identifier, consent included; null when there is none. */
   async find(access: KlaviyoAccess, by: Identifier): Promise<Profile | null> {
@@ -40,7 +45,7 @@ export class ProfilesKlaviyo {
     const found = resourcesOf(body);
     const exact = found.find(({ attributes }) => attributes[THEIR_NAMES[field]] === value);
     const first = exact ?? found[0];
-    return first ? readProfile(first) : null;
+    return first ? this.seen(access, first) : null;
   }
 
   /** @throws AppError PROFILE_NOT_FOUND */
@@ -81,7 +86,7 @@ export class ProfilesKlaviyo {
       { body: { data: profileBody(write) }, query: WITH_SUBSCRIPTIONS, needs: ANSWERS_SUBSCRIPTIONS_SINCE },
       { ...PROFILE_POINTERS, [TAG_POINTER]: 'profile.tags' },
     );
-    return { profile: readProfile(resourceOf(answer.body)), created: answer.status === 201 };
+    return { profile: await this.seen(access, resourceOf(answer.body)), created: answer.status === 201 };
   }
 
   /** @throws AppError PROFILE_CONFLICT or CONFLICT when a new identifier is somebody else's */
@@ -97,7 +102,7 @@ export class ProfilesKlaviyo {
       },
       { ...PROFILE_POINTERS, [TAG_POINTER]: 'addTags' },
     );
-    return readProfile(resourceOf(body));
+    return this.seen(access, resourceOf(body));
   }
 
   /** Membership alone: changes no consent. */
@@ -126,11 +131,18 @@ export class ProfilesKlaviyo {
     try {
       const call = { path: { id }, query: WITH_SUBSCRIPTIONS };
       const { body } = await this.call(access, operations.getProfile, call, { data: 'profileId' });
-      return readProfile(resourceOf(body));
+      return await this.seen(access, resourceOf(body));
     } catch (error) {
-      if (error instanceof AppError && error.code === 'PROFILE_NOT_FOUND') return null;
-      throw error;
+      if (!(error instanceof AppError) || error.code !== 'PROFILE_NOT_FOUND') throw error;
+      await this.mirror.missed(access, id);
+      return null;
     }
+  }
+
+  /** With consent, as every call here asks for it. */
+  private async seen(access: KlaviyoAccess, resource: ReturnType<typeof resourceOf>): Promise<Profile> {
+    await this.mirror.saw(access, toMirrorRow(resource));
+    return readProfile(resource);
   }
 
   /** A call whose refusals name the caller's fields. */

@@ -1,0 +1,172 @@
+import { Injectable } from '@nestjs/common';
+import { Db, query } from '../database/scope';
+import { conditionsOf, groupsOf, Parameters } from './profile-conditions';
+import type { ProfileFilters, ProfileSort } from './profile-filters';
+
+/** Somebody as mirrored. */
+export interface FoundProfile {
+  id: string;
+  /** Where they stand in the order by update; PostgreSQL's text. */
+  at: string;
+  document: { attributes: Record<string, unknown> };
+}
+
+/** Where a page ended. */
+export interface ProfilePlace {
+  id: string;
+  at: string;
+  /** Whether those looked for were rare: then the order is not walked again. */
+  rare: boolean;
+}
+
+export interface ProfileSearch {
+  filters: ProfileFilters;
+  sort: ProfileSort;
+  after: ProfilePlace | null;
+  /** Rows wanted at most. */
+  limit: number;
+}
+
+/** Rows that are looked through in order for each that is wanted, before an index is asked for all that match. */
+const LOOKED_THROUGH = 20;
+/** A total is exact up to here. */
+const MOST_COUNTED = 10_000;
+
+/** Looks mirrored people up, each statement bound to its user. */
+@Injectable()
+export class ProfileSearchRepository {
+  constructor(private readonly db: Db) {}
+
+  /**
+   * People in order. What many have is found soonest by walking the order, what few have by the index of what is
+   * searched, and PostgreSQL cannot know beforehand which it is: so a stretch of the order is walked first, and where
+   * that does not fill the page, all that match are fetched and sorted, who are few then.
+   */
+  async page(
+    userId: number,
+    connectionId: string,
+    search: ProfileSearch,
+  ): Promise<{ rows: FoundProfile[]; rare: boolean }> {
+    const way = wayOf(search);
+    if (way !== 'index') {
+      const rows = await this.run(userId, walk(new Parameters(userId, connectionId), search, way === 'walk'));
+      if (way === 'order' || rows.length >= search.limit) return { rows, rare: false };
+    }
+    return { rows: await this.run(userId, gather(new Parameters(userId, connectionId), search)), rare: true };
+  }
+
+  /** How many there are, up to 10,000; null above. */
+  async count(userId: number, connectionId: string, filters: ProfileFilters): Promise<number | null> {
+    const parameters = new Parameters(userId, connectionId);
+    const where = conditionsOf(filters, parameters).join(' AND ');
+    const most = parameters.add(MOST_COUNTED + 1);
+    const [counted] = await this.db.forUser(userId, (manager) =>
+      query<{ total: number }>(
+        manager,
+        `SELECT count(*)::int AS total FROM (SELECT 1 FROM mirrored_profile AS p
+         WHERE p.user_id = $1 AND p.connection_id = $2 AND ${where} LIMIT ${most}) AS found`,
+        parameters.values,
+      ),
+    );
+    const total = counted?.total ?? 0;
+    return total > MOST_COUNTED ? null : total;
+  }
+
+  /** Null for somebody who is unknown or gone. */
+  async one(userId: number, connectionId: string, id: string): Promise<FoundProfile | null> {
+    const [found] = await this.db.forUser(userId, (manager) =>
+      query<FoundProfile>(
+        manager,
+        `SELECT p.klaviyo_id AS id, p.updated_at::text AS at, d.document
+         FROM mirrored_profile AS p JOIN mirrored_profile_document AS d USING (user_id, connection_id, klaviyo_id)
+         WHERE p.user_id = $1 AND p.connection_id = $2 AND p.klaviyo_id = $3 AND p.deleted_at IS NULL`,
+        [userId, connectionId, id],
+      ),
+    );
+    return found ?? null;
+  }
+
+  private run(userId: number, { sql, parameters }: Statement): Promise<FoundProfile[]> {
+    return this.db.forUser(userId, (manager) => query<FoundProfile>(manager, sql, parameters.values));
+  }
+}
+
+interface Statement {
+  sql: string;
+  parameters: Parameters;
+}
+
+/** `order`: every row on the way counts. `index`: an identifier, or known to be rare. `walk`: not known yet. */
+function wayOf({ filters, sort, after }: ProfileSearch): 'order' | 'index' | 'walk' {
+  if (after?.rare === true) return 'index';
+  const { email, phoneNumber, externalId, updatedSince, updatedUntil, ...others } = filters;
+  if (email !== undefined || phoneNumber !== undefined || externalId !== undefined) return 'index';
+  const range = updatedSince !== undefined || updatedUntil !== undefined;
+  if (Object.keys(others).length > 0) return 'walk';
+  return range && byId(sort) ? 'walk' : 'order';
+}
+
+/** Goes along the order, or a stretch of it: along the members of a list or segment, where the order is theirs too. */
+function walk(parameters: Parameters, search: ProfileSearch, stretch: boolean): Statement {
+  const { filters, sort } = search;
+  const [group] = byId(sort) ? groupsOf(filters) : [];
+  const where = conditionsOf(filters, parameters).join(' AND ');
+  const enough = stretch ? `LIMIT ${parameters.add(search.limit * LOOKED_THROUGH)}` : '';
+  const source =
+    group === undefined
+      ? `SELECT * FROM mirrored_profile AS p WHERE p.user_id = $1 AND p.connection_id = $2
+           ${beyond(search, parameters)} ${range(filters, sort, parameters)} ORDER BY ${orderOf(sort)} ${enough}`
+      : `SELECT q.* FROM (SELECT m.profile_id AS klaviyo_id FROM membership AS m
+           WHERE m.user_id = $1 AND m.connection_id = $2 AND m.kind = '${group.kind}'
+             AND m.group_id = ${parameters.add(group.id)} AND m.left_at IS NULL
+             ${beyond(search, parameters).replace('p.klaviyo_id', 'm.profile_id')}
+           ORDER BY m.profile_id ${directionOf(sort)} ${enough}) AS member
+         JOIN mirrored_profile AS q ON q.user_id = $1 AND q.connection_id = $2 AND q.klaviyo_id = member.klaviyo_id`;
+  return shown(`SELECT * FROM (${source}) AS p WHERE ${where}`, parameters, search);
+}
+
+/** Fetches all that match: without the fence PostgreSQL might take the order for the shorter way. */
+function gather(parameters: Parameters, search: ProfileSearch): Statement {
+  const where = conditionsOf(search.filters, parameters).join(' AND ');
+  const matching = `SELECT p.klaviyo_id, p.updated_at FROM mirrored_profile AS p
+    WHERE p.user_id = $1 AND p.connection_id = $2 ${beyond(search, parameters)} AND ${where} OFFSET 0`;
+  return shown(`SELECT * FROM (${matching}) AS p`, parameters, search);
+}
+
+function shown(source: string, parameters: Parameters, { sort, limit }: ProfileSearch): Statement {
+  const sql = `
+    SELECT p.klaviyo_id AS id, p.updated_at::text AS at, d.document
+    FROM (${source} ORDER BY ${orderOf(sort)} LIMIT ${parameters.add(limit)}) AS p
+    JOIN mirrored_profile_document AS d
+      ON d.user_id = $1 AND d.connection_id = $2 AND d.klaviyo_id = p.klaviyo_id
+    ORDER BY ${orderOf(sort)}`;
+  return { sql, parameters };
+}
+
+/** The bounds on the axis that is walked stand where the walk begins and ends. */
+function range({ updatedSince, updatedUntil }: ProfileFilters, sort: ProfileSort, parameters: Parameters): string {
+  if (byId(sort)) return '';
+  const since = updatedSince === undefined ? '' : `AND p.updated_at >= ${parameters.add(updatedSince)}`;
+  const until = updatedUntil === undefined ? '' : `AND p.updated_at < ${parameters.add(updatedUntil)}`;
+  return `${since} ${until}`;
+}
+
+function beyond({ sort, after }: ProfileSearch, parameters: Parameters): string {
+  if (after === null) return '';
+  const than = directionOf(sort) === 'DESC' ? '<' : '>';
+  if (byId(sort)) return `AND p.klaviyo_id ${than} ${parameters.add(after.id)}`;
+  return `AND (p.updated_at, p.klaviyo_id) ${than} (${parameters.add(after.at)}::timestamptz, ${parameters.add(after.id)})`;
+}
+
+function orderOf(sort: ProfileSort): string {
+  const direction = directionOf(sort);
+  return byId(sort) ? `p.klaviyo_id ${direction}` : `p.updated_at ${direction}, p.klaviyo_id ${direction}`;
+}
+
+function byId(sort: ProfileSort): boolean {
+  return sort === 'id' || sort === '-id';
+}
+
+function directionOf(sort: ProfileSort): 'ASC' | 'DESC' {
+  return sort.startsWith('-') ? 'DESC' : 'ASC';
+}
