@@ -35,6 +35,12 @@ export class RunEnding {
     });
   }
 
+  /** Somebody looks after the run again after the pause. */
+  async again(userId: number, syncId: string, pauseMs: number): Promise<void> {
+    const startAfter = Math.ceil(pauseMs / 1000);
+    await this.jobs.enqueue(QUEUES.sync, { userId, syncId }, { singletonKey: syncId, startAfter });
+  }
+
   /** Every resource has ended. @throws LeaseLost */
   async finish(run: HeldRun, tally: Tally): Promise<void> {
     const records = await this.records.all(run.userId, run.id);

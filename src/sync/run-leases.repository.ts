@@ -67,6 +67,19 @@ export class RunLeasesRepository {
     }
   }
 
+  /** Whether nobody works on a run that is under way. */
+  async isStranded(userId: number, id: string): Promise<boolean> {
+    const rows = await this.db.forUser(userId, (manager) =>
+      query(
+        manager,
+        `SELECT 1 FROM sync_run WHERE user_id = $1 AND id = $2 AND status = 'running'
+           AND (lease IS NULL OR leased_until < clock_timestamp())`,
+        [userId, id],
+      ),
+    );
+    return rows.length > 0;
+  }
+
   /** @returns whether somebody asked the run to end. @throws LeaseLost */
   async renew(userId: number, { id, lease }: HeldRun): Promise<boolean> {
     return this.only(

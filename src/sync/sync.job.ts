@@ -61,7 +61,7 @@ export class SyncJob implements OnModuleInit {
   /** @param data `userId`, `syncId` */
   async run(data: JobData): Promise<void> {
     const run = await this.leases.claim(Number(data['userId']), String(data['syncId']), uuidv4());
-    if (!run) return;
+    if (!run) return this.notHad(Number(data['userId']), String(data['syncId']));
     try {
       const access = await this.accessOf(run);
       if (access) await this.slice(run, access);
@@ -71,6 +71,11 @@ export class SyncJob implements OnModuleInit {
       if (!(error instanceof LeaseLost)) throw error;
       this.logger.warn({ msg: 'a synchronisation went on elsewhere', syncId: run.id, connectionId: run.connectionId });
     }
+  }
+
+  /** Somebody else works on it, or it waits for another. Held by a worker that was stopped, it is to be had soon. */
+  private async notHad(userId: number, syncId: string): Promise<void> {
+    if (await this.leases.isStranded(userId, syncId)) await this.ending.again(userId, syncId, FAILURE_PAUSE_MS);
   }
 
   private async slice(run: HeldRun, access: KlaviyoAccess): Promise<void> {

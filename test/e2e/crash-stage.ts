@@ -87,6 +87,11 @@ export class Process {
     return code;
   }
 
+  /** The end of what it wrote to its streams. */
+  get output(): string {
+    return this.said;
+  }
+
   get isRunning(): boolean {
     return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
   }
@@ -237,16 +242,24 @@ export async function connect(url: string, userId: number, account: SandboxAccou
   if (answer.status !== 201) throw new Error(`connect: ${answer.status} ${await answer.text()}`);
 }
 
+export function post(url: string, path: string, body: object): Promise<Response> {
+  return fetch(`${url}${API}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${SERVICE_KEY}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+}
+
 export function get(url: string, path: string): Promise<Response> {
   return fetch(`${url}${API}${path}`, { headers: { authorization: `Bearer ${SERVICE_KEY}` } });
 }
 
 /** Runs statements on a line of its own. */
-export async function sql<T extends object>(databaseUrl: string, text: string): Promise<T[]> {
+export async function sql<T extends object>(databaseUrl: string, text: string, params: unknown[] = []): Promise<T[]> {
   const client = new Client({ connectionString: databaseUrl });
   await client.connect();
   try {
-    return (await client.query<T>(text)).rows;
+    return (await client.query<T>(text, params)).rows;
   } finally {
     await client.end();
   }
