@@ -5,7 +5,19 @@ import { join } from 'node:path';
 import { round } from './figures.ts';
 import { builtEntry, project, runMain, seedOfRun } from './stack.ts';
 
-const PROGRAMS = ['bench-faults', 'run', 'bench-client', 'bench-gateway', 'bench-start', 'bench-quota'];
+const PROGRAMS = [
+  'bench-faults',
+  'run',
+  'bench-client',
+  'bench-gateway',
+  'bench-start',
+  'bench-quota',
+  'bench-sync',
+  'bench-sync-latency',
+  'bench-sync-large',
+  'bench-sync-tenants',
+  'bench-reads',
+];
 /** So small that nothing is measured; what is set outside goes before. */
 const SMALLEST = {
   BENCH_RUNS: '1',
@@ -15,6 +27,13 @@ const SMALLEST = {
   BENCH_TIMEOUT_MS: '400',
   LOAD_SECONDS: '0.4',
   LOAD_CONNECTIONS: '4',
+  BENCH_PROFILES: '300',
+  BENCH_SMALL_PROFILES: '200',
+  BENCH_CHANGES: '5',
+  BENCH_EVENTS: '300',
+  BENCH_ACCOUNTS: '4',
+  BENCH_LATENCY_MS: '5',
+  BENCH_REVOKED_AFTER_MS: '1',
 };
 /** A benchmark that is still running then hangs. */
 const LIMIT_MS = 120_000;
