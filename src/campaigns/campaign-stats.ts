@@ -42,7 +42,9 @@ export function campaignStats(
   currency: string | null,
   computedAt: Date,
 ): CampaignStats {
-  const total = (name: keyof MessageCounts) => sum(messages.map((message) => message[name]));
+  const [only] = messages;
+  const total = (name: keyof MessageCounts) =>
+    messages.length === 1 && only ? only[name] : sum(messages.map((message) => message[name]));
   const recipients = total('recipients');
   const delivered = total('delivered');
   const uniqueOpens = total('uniqueOpens');

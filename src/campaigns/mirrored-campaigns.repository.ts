@@ -43,32 +43,49 @@ const MATCHING = `c.user_id = $1 AND c.connection_id = $2 AND c.deleted_at IS NU
   AND ($5::boolean IS NULL OR c.archived = $5)
   AND ($6::timestamptz IS NULL OR c.moment >= $6) AND ($7::timestamptz IS NULL OR c.moment < $7)`;
 
+const TOTAL = `, (SELECT count(*)::int FROM (SELECT 1 FROM mirrored_campaign c WHERE ${MATCHING} LIMIT $11) AS counted)
+  AS total`;
+
 /** What is read of `mirrored_campaign`, each statement bound to its user. */
 @Injectable()
 export class MirroredCampaignsRepository {
   constructor(private readonly db: Db) {}
 
-  /** Newest first, then by id. `after` is the place of the last one given. */
+  /**
+   * Newest first, then by id, each with its figures where those are wanted. The rows of the page are chosen before
+   * anything is joined to them, along an index.
+   * @param which `after` is the place of the last one given; `most` counts all that match, up to it and one more
+   */
   async page(
     userId: number,
     connectionId: string,
     filter: CampaignFilter,
-    which: { after: Place | null; limit: number; counts: boolean },
-  ): Promise<MirroredRow[]> {
-    const { after, limit, counts } = which;
-    return this.db.forUser(userId, (manager) =>
-      query<MirroredRow>(
+    which: { after: Place | null; limit: number; counts: boolean; most: number | null },
+  ): Promise<{ rows: MirroredRow[]; total: number | null }> {
+    const { after, limit, counts, most } = which;
+    const rows = await this.db.forUser(userId, (manager) =>
+      query<MirroredRow & { total?: number }>(
         manager,
-        `SELECT ${COLUMNS}${counts ? COUNTS : ''} FROM mirrored_campaign c ${counts ? WITH_COUNTS : ''}
-         WHERE ${MATCHING}
-           AND ($8::timestamptz IS NULL OR (c.moment <= $8 AND (c.moment < $8 OR c.klaviyo_id > $9)))
-         ORDER BY c.moment DESC, c.klaviyo_id LIMIT $10`,
-        [...params(userId, connectionId, filter), after && new Date(after[0]), after && after[1], limit],
+        `SELECT ${COLUMNS}${counts ? COUNTS : ''}${most === null ? '' : TOTAL}
+         FROM (
+           SELECT * FROM mirrored_campaign c WHERE ${MATCHING}
+             AND ($8::timestamptz IS NULL OR (c.moment <= $8 AND (c.moment < $8 OR c.klaviyo_id > $9)))
+           ORDER BY c.moment DESC, c.klaviyo_id LIMIT $10) AS c
+         ${counts ? WITH_COUNTS : ''}
+         ORDER BY c.moment DESC, c.klaviyo_id`,
+        [
+          ...params(userId, connectionId, filter),
+          after && new Date(after[0]),
+          after && after[1],
+          limit,
+          ...(most === null ? [] : [most + 1]),
+        ],
       ),
     );
+    return { rows, total: most === null ? null : (rows[0]?.total ?? 0) };
   }
 
-  /** How many there are, counted up to `most` and one more. */
+  /** How many match, counted up to `most` and one more. */
   async count(userId: number, connectionId: string, filter: CampaignFilter, most: number): Promise<number> {
     const rows = await this.db.forUser(userId, (manager) =>
       query<{ count: number }>(

@@ -22,14 +22,17 @@ export class MirroredCampaigns {
     limit: number,
     from: MirrorPosition | undefined,
   ): Promise<CampaignsPage<MirrorPosition>> {
-    const userId = Number(connection.userId);
-    const filter = filterOf(input);
-    const counts = input.includeStats === true;
-    const after = from?.place ?? null;
-    const found = await this.campaigns.page(userId, connection.id, filter, { after, limit: limit + 1, counts });
-    const rows = found.slice(0, limit).map((row) => toCampaign(row, connection.currency));
-    const last = found.length > limit ? rows.at(-1) : undefined;
-    const total = from ? from.total : last ? await this.total(userId, connection.id, filter) : rows.length;
+    const whole = input.limit === undefined && from === undefined;
+    const found = await this.campaigns.page(Number(connection.userId), connection.id, filterOf(input), {
+      after: from?.place ?? null,
+      limit: limit + 1,
+      counts: input.includeStats === true,
+      // Where all are asked for, what came is counted most often; further pages say what the first one said.
+      most: whole || from ? null : MOST_TOTAL,
+    });
+    const rows = found.rows.slice(0, limit).map((row) => toCampaign(row, connection.currency));
+    const last = found.rows.length > limit ? rows.at(-1) : undefined;
+    const total = from ? from.total : last ? await this.total(connection, input, found.total) : rows.length;
     return { rows, next: last ? { place: placeOf(last), total } : null, total, readAt: null };
   }
 
@@ -42,9 +45,10 @@ export class MirroredCampaigns {
     return includeStats ? { ...campaign, stats: stats ?? null } : campaign;
   }
 
-  private async total(userId: number, connectionId: string, filter: CampaignFilter): Promise<number | null> {
-    const count = await this.campaigns.count(userId, connectionId, filter, MOST_TOTAL);
-    return count <= MOST_TOTAL ? count : null;
+  private async total(connection: Connection, input: CampaignsInput, counted: number | null): Promise<number | null> {
+    const total =
+      counted ?? (await this.campaigns.count(Number(connection.userId), connection.id, filterOf(input), MOST_TOTAL));
+    return total <= MOST_TOTAL ? total : null;
   }
 }
 

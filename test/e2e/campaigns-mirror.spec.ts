@@ -111,7 +111,8 @@ describe('the mirror of campaigns', () => {
     const before = await kept(reader);
     expect(await passOver(stage, reader)).toMatchObject({ fetched: 40, changed: 0, swept: 0 });
     const after = await kept(reader);
-    expect(after.map(({ synced_at, ...row }) => row)).toEqual(before.map(({ synced_at, ...row }) => row));
+    const unstamped = (rows: Kept[]) => rows.map((row) => ({ ...row, synced_at: null }));
+    expect(unstamped(after)).toEqual(unstamped(before));
     expect(Number(after[0]!['synced_at'])).toBeGreaterThan(Number(before[0]!['synced_at']));
     await change(reader, before[3]!.klaviyo_id, { name: 'renamed' });
     expect(await passOver(stage, reader)).toMatchObject({ changed: 1 });
