@@ -57,6 +57,8 @@ describe('the house', () => {
       'observability/incidents.system.repository.ts',
       'sync/stranded-runs.system.repository.ts',
       'sync/sync.system.repository.ts',
+      'webhooks/forward-targets.system.repository.ts',
+      'webhooks/forwards.system.repository.ts',
       'webhooks/intake.system.repository.ts',
       'webhooks/process.system.repository.ts',
       'webhooks/webhooks.system.repository.ts',

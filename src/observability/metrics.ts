@@ -101,6 +101,24 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  /** Received events on their way to EVENT_FORWARD_URL. `outcome`: delivered, failed, given back, gone. */
+  readonly eventForwards = new Counter({
+    name: 'klaviyo_event_forwards_total',
+    help: 'Attempts to pass received events on',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  });
+  readonly eventForwardsWaiting = new Gauge({
+    name: 'klaviyo_event_forwards_waiting',
+    help: 'Received events that are still to be passed on',
+    registers: [this.registry],
+  });
+  readonly eventForwardStopped = new Gauge({
+    name: 'klaviyo_event_forward_stopped',
+    help: '1 while EVENT_FORWARD_URL is switched off: it answered 410, or has failed for days',
+    registers: [this.registry],
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }

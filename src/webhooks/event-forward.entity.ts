@@ -6,7 +6,7 @@ export type ForwardStatus = (typeof FORWARD_STATUSES)[number];
 /** A received event that is passed on, or was. Without a foreign key: there may be many, and they end with retention. */
 @Entity('event_forward')
 @Check('event_forward_status', `status IN ('waiting', 'delivered', 'dead')`)
-@Index('event_forward_due', ['nextAt', 'sequence'], { where: `status = 'waiting'` })
+@Index('event_forward_due', ['userId', 'connectionId', 'nextAt', 'sequence'], { where: `status = 'waiting'` })
 @Index('event_forward_order', ['connectionId', 'profileId', 'sequence'], { where: `status = 'waiting'` })
 @Index('event_forward_dead', ['userId', 'connectionId'], { where: `status = 'dead'` })
 @Index('event_forward_planned', ['plannedAt'], { type: 'brin' })

@@ -1,10 +1,177 @@
-import { Injectable } from '@nestjs/common';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { v4 as uuidv4 } from 'uuid';
+import { Drain } from '../common/drain';
+import { ENV, type Env } from '../config/env';
+import { Metrics } from '../observability/metrics';
+import { ATTEMPT_MS, ForwardSending, MOST_LINES, type ForwardVerdict } from './forward-sending';
+import { ForwardTargetHealth } from './forward-target-health';
+import { ForwardsSystemRepository, type DueForward, type ForwardSettlement } from './forwards.system.repository';
+import { ForwardAlerts } from './forward-alerts';
 
-/** Passes on what is planned. */
+const TICK_MS = 1000;
+/** Longer than most transactions that plan events take to end. */
+const SOON_MS = 50;
+const LEASE_SECONDS = ATTEMPT_MS / 1000 + 15;
+/** Seconds after each failure; then as the last, until the event is a day old in failing. */
+const PAUSES = [5, 15, 60, 300, 900, 1800, 3600, 7200, 10_800];
+/** When the modules close, what is still on its way gets this long. */
+const DRAIN_MS = 1000;
+const GIVEN_BACK_SECONDS = 2;
+const GAUGE_MS = 15_000;
+const MAX_BACKOFF_MS = 30_000;
+
+/**
+ * Passes on what is planned, of all users, on workers: takes due events under a lease, sends many at once, each
+ * profile's in order, and writes the outcomes down in bulk. A process that dies loses nothing: its leases run out.
+ */
 @Injectable()
-export class Forwarder {
+export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger('Forwarder');
+  /** What is being sent now. */
+  private readonly onWay = new Map<string, ForwardSettlement>();
+  private settlements: ForwardSettlement[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private turning = false;
+  private again = false;
+  private stopping = false;
+  private failures = 0;
+  private notBefore = 0;
+  private gaugedAt = 0;
+
+  constructor(
+    @Inject(ENV) private readonly env: Env,
+    private readonly system: ForwardsSystemRepository,
+    private readonly sending: ForwardSending,
+    private readonly target: ForwardTargetHealth,
+    private readonly alerts: ForwardAlerts,
+    private readonly metrics: Metrics,
+    drain: Drain,
+  ) {
+    drain.onBegin(() => this.stop());
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.env.role === 'api' || this.env.eventForwardUrl === undefined) return;
+    this.timer = setInterval(() => this.wake(), TICK_MS).unref();
+  }
+
+  /** What is not finished in time is given back, before anything else of the service closes. */
+  async onModuleDestroy(): Promise<void> {
+    this.stop();
+    const until = Date.now() + DRAIN_MS;
+    while ((this.onWay.size > 0 || this.turning) && Date.now() < until) await wait(25);
+    this.settlements.push(...this.onWay.values());
+    // Without a database the leases run out by themselves.
+    await this.flush().catch(() => undefined);
+  }
+
   /** Looks for what is due once the transaction under way has had time to end. */
   wakeSoon(): void {
-    setTimeout(() => undefined, 0).unref();
+    if (this.timer !== undefined) setTimeout(() => this.wake(), SOON_MS).unref();
+  }
+
+  /** Looks for what is due now; while it looks already, once more afterwards. */
+  wake(): void {
+    if (this.timer === undefined || this.stopping) return;
+    this.again = true;
+    if (!this.turning) void this.turn();
+  }
+
+  private stop(): void {
+    this.stopping = true;
+    clearInterval(this.timer);
+  }
+
+  private async turn(): Promise<void> {
+    this.turning = true;
+    while (this.again && !this.hasStopped()) {
+      this.again = false;
+      if (Date.now() < this.notBefore) break;
+      try {
+        await this.flush();
+        await this.takeDue();
+        await this.gauge();
+        this.worked();
+      } catch (error) {
+        this.failed(error);
+      }
+    }
+    this.turning = false;
+  }
+
+  private async takeDue(): Promise<void> {
+    const room = MOST_LINES - this.onWay.size;
+    // A few more at a time cost as much as one.
+    if (room < MOST_LINES / 4) return;
+    const admission = await this.target.admission();
+    if (admission === 'closed') return;
+    const lease = uuidv4();
+    const due = await this.system.claim(lease, LEASE_SECONDS, admission === 'probe' ? 1 : room);
+    for (const one of due) void this.pass(lease, one);
+  }
+
+  private async pass(lease: string, due: DueForward): Promise<void> {
+    const { userId, connectionId, eventId, event } = due;
+    const address = { userId, connectionId, eventId, lease };
+    const key = `${lease} ${eventId}`;
+    this.onWay.set(key, { ...address, outcome: 'given back', error: null, pause: GIVEN_BACK_SECONDS });
+    const settlement: ForwardSettlement =
+      event === null
+        ? { ...address, outcome: 'gone', error: 'EVENT_GONE', pause: 0 }
+        : { ...address, ...this.judged(due, await this.sending.send(due, event)) };
+    if (!this.onWay.delete(key)) return;
+    this.settlements.push(settlement);
+    this.wake();
+  }
+
+  private judged(
+    { attempts }: DueForward,
+    verdict: ForwardVerdict,
+  ): Pick<ForwardSettlement, 'outcome' | 'error' | 'pause'> {
+    this.target.note(verdict);
+    if (verdict.kind === 'delivered') return { outcome: 'delivered', error: null, pause: 0 };
+    const pause = PAUSES[Math.min(attempts, PAUSES.length - 1)] ?? 0;
+    // That it wants no more is not the event's fault: it waits for the switch.
+    if (verdict.kind === 'gone') return { outcome: 'given back', error: 'answered 410', pause };
+    return { outcome: 'failed', error: verdict.error, pause };
+  }
+
+  private async flush(): Promise<void> {
+    await this.target.flush();
+    const batch = this.settlements;
+    if (batch.length === 0) return;
+    this.settlements = [];
+    try {
+      const settled = await this.system.settle(batch);
+      this.alerts.settled(settled);
+      for (const { outcome } of batch) this.metrics.eventForwards.inc({ outcome });
+    } catch (error) {
+      this.settlements.unshift(...batch);
+      throw error;
+    }
+  }
+
+  private async gauge(): Promise<void> {
+    if (Date.now() - this.gaugedAt < GAUGE_MS) return;
+    this.gaugedAt = Date.now();
+    this.metrics.eventForwardsWaiting.set(await this.system.countWaiting());
+  }
+
+  private worked(): void {
+    if (this.failures > 0) this.logger.log({ msg: 'passing events on goes on', failures: this.failures });
+    this.failures = 0;
+  }
+
+  /** PostgreSQL out of reach, most likely: what is due stays due, so it is enough to come back later. */
+  private failed(error: unknown): void {
+    this.failures += 1;
+    this.notBefore = Date.now() + Math.min(TICK_MS * 2 ** (this.failures - 1), MAX_BACKOFF_MS);
+    const reason = error instanceof Error ? error.message : 'unknown';
+    if (this.failures === 1) this.logger.warn({ msg: 'passing events on is held up', reason });
+  }
+
+  private hasStopped(): boolean {
+    return this.stopping;
   }
 }

@@ -67,6 +67,18 @@ export class ForwardsRepository {
     return planned + rows.length;
   }
 
+  /** Whether any event of the connection is given up. */
+  async hasDead(userId: number, connectionId: string): Promise<boolean> {
+    const rows = await this.db.forUser(userId, (manager) =>
+      query(
+        manager,
+        `SELECT 1 FROM event_forward WHERE user_id = $1 AND connection_id = $2 AND status = 'dead' LIMIT 1`,
+        [userId, connectionId],
+      ),
+    );
+    return rows.length > 0;
+  }
+
   async of(userId: number, connectionId: string, eventId: string): Promise<ForwardView | undefined> {
     const rows = await this.db.forUser(userId, (manager) =>
       query<ForwardView>(

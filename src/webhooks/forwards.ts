@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../config/env';
+import { ForwardAlerts } from './forward-alerts';
 import { Forwarder } from './forwarder';
 import { ForwardsRepository, type Forwardable, type ForwardView } from './forwards.repository';
 
@@ -12,6 +13,7 @@ export class Forwards {
     @Inject(ENV) private readonly env: Env,
     private readonly rows: ForwardsRepository,
     private readonly forwarder: Forwarder,
+    private readonly alerts: ForwardAlerts,
   ) {}
 
   get enabled(): boolean {
@@ -34,6 +36,7 @@ export class Forwards {
     if (!this.enabled) return 0;
     const planned = await this.rows.replay(userId, connectionId, events);
     if (planned > 0) this.forwarder.wakeSoon();
+    if (planned > 0 && !(await this.rows.hasDead(userId, connectionId))) this.alerts.over(connectionId);
     return planned;
   }
 

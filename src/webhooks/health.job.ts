@@ -1,11 +1,17 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { JobsService } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
+import { ForwardsSystemRepository } from './forwards.system.repository';
+import { WebhookHealth } from './health';
 import { Removals } from './removals';
 
 const EVERY_MINUTE = '* * * * *';
+/** As long as received events are shown. */
+const KEEP_DAYS = 30;
+/** Rows of one statement; what is left goes in the next minute. */
+const CHUNK = 5000;
 
-/** What the clock looks after: what is still to be removed at Klaviyo, hooks that are not well, readings that nobody planned. */
+/** What the clock looks after: what is still to be removed at Klaviyo, webhooks that are not well, readings that nobody planned, what is over. */
 @Injectable()
 export class WebhookTickJob implements OnModuleInit {
   private readonly logger = new Logger('WebhookTick');
@@ -13,6 +19,8 @@ export class WebhookTickJob implements OnModuleInit {
   constructor(
     private readonly jobs: JobsService,
     private readonly removals: Removals,
+    private readonly health: WebhookHealth,
+    private readonly forwards: ForwardsSystemRepository,
   ) {}
 
   onModuleInit(): void {
@@ -22,13 +30,23 @@ export class WebhookTickJob implements OnModuleInit {
 
   /** Each part by itself: one that fails does not stop the others. */
   async run(): Promise<void> {
-    for (const work of [() => this.removals.turn()]) {
-      try {
-        await work();
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : 'unknown';
-        this.logger.error({ msg: 'a part of the minute’s work failed', reason });
-      }
+    await Promise.all([
+      this.part('planning readings', () => this.health.planReadings()),
+      this.part('removing at Klaviyo', () => this.removals.turn()),
+      this.part('looking at webhooks', () => this.health.turn()),
+      this.part('removing what is over', async () => {
+        await this.forwards.removeOrphans(CHUNK);
+        await this.forwards.removeOld(KEEP_DAYS, CHUNK);
+      }),
+    ]);
+  }
+
+  private async part(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : 'unknown';
+      this.logger.error({ msg: `${what} failed`, reason });
     }
   }
 }

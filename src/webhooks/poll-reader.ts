@@ -50,7 +50,8 @@ export class PollReader {
     until: number,
   ): Promise<ReadOutcome> {
     const held = { id: webhook.id, lease };
-    const metrics = await this.topics.metricsOf(connection, webhook.topics, { priority: 'background' });
+    const wanted = webhook.allTopics ? 'all' : webhook.topics;
+    const metrics = await this.topics.metricsOf(connection, wanted, { priority: 'background' });
     const byId = new Map(metrics.map((metric) => [metric.metricId, metric]));
     let progress = webhook.readProgress ?? this.begin(webhook, metrics);
     let expired = 0;

@@ -6,6 +6,7 @@ import { ConnectionService } from '../connection/connection.service';
 import { KeyCopiesService } from '../connection/key-copies.service';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import type { KlaviyoCall } from '../klaviyo/klaviyo.client';
+import { HealthAlerts } from './health-alerts';
 import { RemovalsRepository } from './removals.repository';
 import type { Webhook } from './webhook.entity';
 import { WebhooksKlaviyo } from './webhooks.klaviyo';
@@ -41,6 +42,7 @@ export class Removals implements OnModuleInit {
     private readonly webhooks: WebhooksRepository,
     private readonly removals: RemovalsRepository,
     private readonly system: WebhooksSystemRepository,
+    private readonly alerts: HealthAlerts,
   ) {}
 
   onModuleInit(): void {
@@ -150,7 +152,10 @@ export class Removals implements OnModuleInit {
   /** The rows of the webhooks go with the connection; what Klaviyo still has keeps a sealed copy of the key. */
   private async disconnected(userId: number, connectionId: string): Promise<void> {
     const connection = await this.connections.resolve({ userId }, connectionId);
-    for (const webhook of await this.webhooks.all(userId, connectionId)) await this.plan(connection, webhook);
+    for (const webhook of await this.webhooks.all(userId, connectionId)) {
+      await this.plan(connection, webhook);
+      this.alerts.forget(webhook.id);
+    }
     for (const { webhookId } of await this.removals.ofConnection(userId, connectionId)) {
       const copy = await this.keys.copy(userId, connectionId, holderOf(webhookId));
       if (copy === undefined) await this.removals.end(userId, webhookId);

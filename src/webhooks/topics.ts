@@ -47,8 +47,13 @@ export class Topics {
   }
 
   /** The metrics behind topics; those that Klaviyo does not know any more are left out. */
-  async metricsOf(connection: Connection, topics: readonly string[], waits: Waits = {}): Promise<TopicMetric[]> {
+  async metricsOf(
+    connection: Connection,
+    topics: readonly string[] | 'all',
+    waits: Waits = {},
+  ): Promise<TopicMetric[]> {
     const all = await this.metrics(connection, waits);
+    if (topics === 'all') return [...all];
     const wanted = new Set(topics);
     return all.filter(({ topic }) => wanted.has(topic));
   }

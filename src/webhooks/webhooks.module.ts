@@ -6,10 +6,18 @@ import { KlaviyoModule } from '../klaviyo/klaviyo.module';
 import { Consumers } from './consumers';
 import { WebhookDelivery } from './delivery.entity';
 import { EventForward } from './event-forward.entity';
+import { ForwardAlerts } from './forward-alerts';
+import { ForwardSending } from './forward-sending';
+import { ForwardTargetHealth } from './forward-target-health';
 import { ForwardTarget } from './forward-target.entity';
+import { ForwardTargetsSystemRepository } from './forward-targets.system.repository';
 import { Forwarder } from './forwarder';
 import { Forwards } from './forwards';
 import { ForwardsRepository } from './forwards.repository';
+import { ForwardsSystemRepository } from './forwards.system.repository';
+import { WebhookHealth } from './health';
+import { HealthAlerts } from './health-alerts';
+import { WebhookTickJob } from './health.job';
 import { WebhookIntake } from './intake';
 import { IntakeSystemRepository } from './intake.system.repository';
 import { PollReader } from './poll-reader';
@@ -26,7 +34,6 @@ import { ReceivedEvent } from './received-event.entity';
 import { WebhookReceiver } from './receiver';
 import { ReceiverWebhooks } from './receiver-webhooks';
 import { ReceiverController } from './receiver.controller';
-import { WebhookTickJob } from './health.job';
 import { Removals } from './removals';
 import { RemovalsRepository } from './removals.repository';
 import { Topics } from './topics';
@@ -51,7 +58,7 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     KlaviyoModule,
     EventsModule,
   ],
-  controllers: [WebhooksController],
+  controllers: [ReceiverController, WebhooksController],
   providers: [
     // One a line: what is managed, read and passed on first, what is received and worked off after it.
     WebhookSecrets,
@@ -59,6 +66,11 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     Forwards,
     Forwarder,
     ForwardsRepository,
+    ForwardsSystemRepository,
+    ForwardTargetsSystemRepository,
+    ForwardTargetHealth,
+    ForwardSending,
+    ForwardAlerts,
     IntakeSystemRepository,
     WebhookIntake,
     PollRepository,
@@ -69,12 +81,22 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     Topics,
     RemovalsRepository,
     WebhookTickJob,
+    HealthAlerts,
+    WebhookHealth,
     Removals,
     WebhookStatistics,
     WebhookCreation,
     WebhooksKlaviyo,
     WebhooksRepository,
     WebhooksService,
+    Consumers,
+    ProcessRefreshRepository,
+    ProcessWorker,
+    ProcessRepository,
+    ProcessSystemRepository,
+    WebhookProcessor,
+    ReceiverWebhooks,
+    WebhookReceiver,
   ],
 })
 export class WebhooksModule {}

@@ -122,6 +122,17 @@ export class WebhooksRepository {
     );
   }
 
+  /** Of one that has all topics: those that the account has by now. */
+  async setTopics(userId: number, id: string, topics: readonly string[]): Promise<void> {
+    await this.db.forUser(userId, (manager) =>
+      query(manager, 'UPDATE webhook SET topics = $3 WHERE user_id = $1 AND id = $2 AND all_topics', [
+        userId,
+        id,
+        topics,
+      ]),
+    );
+  }
+
   /** @returns false where it is so already */
   async setStatus(userId: number, id: string, status: WebhookStatus): Promise<boolean> {
     const rows = await this.db.forUser(userId, (manager) =>

@@ -5,6 +5,7 @@ import { ENV, type Env } from '../config/env';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
 import { Db } from '../database/scope';
+import { HealthAlerts } from './health-alerts';
 import { PollJob } from './poll.job';
 import { Removals } from './removals';
 import { Topics } from './topics';
@@ -66,6 +67,7 @@ export class WebhooksService {
     private readonly removals: Removals,
     private readonly polls: PollJob,
     private readonly statistics: WebhookStatistics,
+    private readonly alerts: HealthAlerts,
   ) {}
 
   /** @throws AppError as `WebhookCreation.create` */
@@ -162,6 +164,7 @@ export class WebhooksService {
       if (!(await this.webhooks.remove(userId, webhook.id))) throw new AppError('WEBHOOK_NOT_FOUND');
       await this.removals.plan(connection, webhook);
     });
+    this.alerts.forget(webhook.id);
     if (webhook.klaviyoWebhookId === null) return { removed: 1, pendingAtKlaviyo: false };
     if (connection.status === 'invalid') return { removed: 1, pendingAtKlaviyo: true };
     const access = await this.connections.accessOf(connection);

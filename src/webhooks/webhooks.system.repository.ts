@@ -26,6 +26,23 @@ export interface DueRemoval {
   expired: boolean;
 }
 
+/** A webhook whose health is to be looked at. */
+export interface DueCheck {
+  userId: number;
+  connectionId: string;
+  id: string;
+  /** Milliseconds since it was last looked at; null where it never was. */
+  unseenMs: number | null;
+  /** When the last event came; null where none did. */
+  lastReceivedAt: Date | null;
+}
+
+/** A connection whose events are to be read. */
+export interface DueReading {
+  userId: number;
+  connectionId: string;
+}
+
 /** Statements about the webhooks of all users: the receiver's look-up, and what is due. */
 @Injectable()
 export class WebhooksSystemRepository {
@@ -64,6 +81,44 @@ export class WebhooksSystemRepository {
            r.account_id AS "accountId", r.klaviyo_webhook_id AS "klaviyoWebhookId", r.sealed_key AS "sealedKey",
            r.attempts, r.expires_at <= now() AS expired`,
         [lease, seconds, limit],
+      ),
+    );
+  }
+
+  /**
+   * Takes the webhooks whose health was not looked at for so long, oldest first. One whose secret Klaviyo has not
+   * confirmed is looked at with every turn.
+   */
+  async claimChecks(seconds: number, limit: number): Promise<DueCheck[]> {
+    return this.db.system((manager) =>
+      query<DueCheck>(
+        manager,
+        `UPDATE webhook w SET checked_at = now()
+         FROM (SELECT w.user_id, w.id, w.checked_at FROM webhook w
+               JOIN connection c ON c.user_id = w.user_id AND c.id = w.connection_id AND c.status = 'active'
+               WHERE (w.delivery = 'push' OR w.all_topics) AND (w.enabled OR NOT w.secret_confirmed)
+                 AND (NOT w.secret_confirmed
+                   OR coalesce(w.checked_at, w.created_at) < now() - make_interval(secs => $1))
+               ORDER BY w.checked_at NULLS FIRST LIMIT $2 FOR UPDATE OF w SKIP LOCKED) due
+         LEFT JOIN webhook_figure f ON f.user_id = due.user_id AND f.webhook_id = due.id
+         WHERE w.user_id = due.user_id AND w.id = due.id
+         RETURNING w.user_id::float8 AS "userId", w.connection_id AS "connectionId", w.id,
+           extract(epoch FROM now() - due.checked_at)::float8 * 1000 AS "unseenMs",
+           f.last_received_at AS "lastReceivedAt"`,
+        [seconds, limit],
+      ),
+    );
+  }
+
+  /** Connections whose events are due to be read, for which there should have been a job by now. */
+  async dueReadings(limit: number): Promise<DueReading[]> {
+    return this.db.system((manager) =>
+      query<DueReading>(
+        manager,
+        `SELECT DISTINCT w.user_id::float8 AS "userId", w.connection_id AS "connectionId" FROM webhook w
+         JOIN connection c ON c.user_id = w.user_id AND c.id = w.connection_id AND c.status = 'active'
+         WHERE w.read_at <= now() - interval '5 seconds' AND w.enabled LIMIT $1`,
+        [limit],
       ),
     );
   }

@@ -1,0 +1,242 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { Db, query } from '../database/scope';
+
+/** An event that this process has the lease of passing on. */
+export interface DueForward {
+  userId: number;
+  connectionId: string;
+  eventId: string;
+  sequence: number;
+  attempts: number;
+  /** What is told of it; null where the event, or its connection, is gone. */
+  event: ForwardedEvent | null;
+}
+
+export interface ForwardedEvent {
+  externalId: string;
+  topic: string;
+  /** Its name. */
+  metric: string | null;
+  profileId: string | null;
+  email: string | null;
+  properties: Record<string, unknown>;
+  occurredAt: string;
+}
+
+/** What became of an attempt. */
+export interface ForwardSettlement {
+  userId: number;
+  connectionId: string;
+  eventId: string;
+  lease: string;
+  /** `given back`: there was none; `gone`: there is nothing to pass on any more. */
+  outcome: 'delivered' | 'failed' | 'given back' | 'gone';
+  error: string | null;
+  /** Seconds until the next attempt. */
+  pause: number;
+}
+
+export interface SettledForward {
+  userId: number;
+  connectionId: string;
+  status: 'waiting' | 'delivered' | 'dead';
+}
+
+/** A failing event is tried for so long from its first failure on. */
+const LIFE = '24 hours';
+/** And holds the next ones of its profile back for so long at most. */
+const HOLD = '5 minutes';
+
+const KEYS = 'f.user_id = s.user_id AND f.connection_id = s.connection_id AND f.event_id = s.event_id';
+
+/** Statements about passing on the events of all users: what is due, what became of it, retention. */
+@Injectable()
+export class ForwardsSystemRepository {
+  constructor(private readonly db: Db) {}
+
+  /**
+   * Takes the lease of due events. Of each profile the next one only, unless what comes before it has been failing for
+   * minutes. Walks from connection to connection, so that each gets its share whatever another has waiting.
+   */
+  async claim(lease: string, seconds: number, limit: number): Promise<DueForward[]> {
+    return this.db.system((manager) =>
+      query<DueForward>(
+        manager,
+        `WITH RECURSIVE tenant AS (
+           (SELECT user_id, connection_id FROM event_forward
+            WHERE status = 'waiting' ORDER BY user_id, connection_id LIMIT 1)
+           UNION ALL
+           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
+             SELECT e.user_id, e.connection_id FROM event_forward e
+             WHERE e.status = 'waiting' AND (e.user_id, e.connection_id) > (t.user_id, t.connection_id)
+             ORDER BY e.user_id, e.connection_id LIMIT 1) n
+         ), busy AS MATERIALIZED (
+           SELECT t.user_id, t.connection_id FROM tenant t WHERE EXISTS (
+             SELECT 1 FROM event_forward e WHERE e.status = 'waiting'
+               AND e.user_id = t.user_id AND e.connection_id = t.connection_id AND e.next_at <= now())
+         ), share AS (
+           SELECT greatest(1, ceil($3::float8 / greatest(1, count(*))))::int AS each FROM busy
+         ), picked AS (
+           SELECT d.user_id, d.connection_id, d.event_id FROM busy b CROSS JOIN share CROSS JOIN LATERAL (
+             SELECT f.user_id, f.connection_id, f.event_id FROM event_forward f
+             WHERE f.status = 'waiting' AND f.user_id = b.user_id AND f.connection_id = b.connection_id
+               AND f.next_at <= now() AND (f.profile_id IS NULL OR NOT EXISTS (
+                 SELECT 1 FROM event_forward e WHERE e.status = 'waiting' AND e.connection_id = f.connection_id
+                   AND e.profile_id = f.profile_id AND e.user_id = f.user_id AND e.sequence < f.sequence
+                   AND (e.first_failed_at IS NULL OR e.first_failed_at > now() - interval '${HOLD}')))
+             ORDER BY f.next_at, f.sequence LIMIT share.each) d
+           LIMIT $3
+         ), locked AS (
+           SELECT f.user_id, f.connection_id, f.event_id FROM event_forward f
+           JOIN picked USING (user_id, connection_id, event_id)
+           WHERE f.status = 'waiting' AND f.next_at <= now() FOR UPDATE OF f SKIP LOCKED
+         ), taken AS (
+           UPDATE event_forward f SET lease = $1, next_at = now() + make_interval(secs => $2)
+           FROM locked l
+           WHERE f.user_id = l.user_id AND f.connection_id = l.connection_id AND f.event_id = l.event_id
+           RETURNING f.user_id, f.connection_id, f.event_id, f.sequence, f.attempts
+         )
+         SELECT t.user_id::float8 AS "userId", t.connection_id AS "connectionId", t.event_id AS "eventId",
+           t.sequence::float8 AS sequence, t.attempts,
+           CASE WHEN r.id IS NOT NULL AND c.id IS NOT NULL THEN jsonb_build_object(
+             'externalId', r.external_id, 'topic', r.topic, 'metric', m.name, 'profileId', r.profile_id,
+             'email', p.email, 'properties', r.properties, 'occurredAt', r.occurred_at) END AS event
+         FROM taken t
+         LEFT JOIN connection c ON c.user_id = t.user_id AND c.id = t.connection_id
+         LEFT JOIN received_event r ON r.user_id = t.user_id AND r.connection_id = t.connection_id AND r.id = t.event_id
+         LEFT JOIN mirrored_metric m
+           ON m.user_id = t.user_id AND m.connection_id = t.connection_id AND m.klaviyo_id = r.metric_id
+         LEFT JOIN mirrored_profile p ON p.user_id = t.user_id AND p.connection_id = t.connection_id
+           AND p.klaviyo_id = r.profile_id AND p.deleted_at IS NULL
+         ORDER BY t.sequence`,
+        [lease, seconds, limit],
+      ),
+    );
+  }
+
+  /**
+   * Writes down what became of attempts. Only the holder of the lease may say so, but for "delivered", which is true
+   * whoever says it. What follows a failing event of its profile waits with it, and goes when that goes.
+   */
+  async settle(settlements: readonly ForwardSettlement[]): Promise<SettledForward[]> {
+    const sorted = [...settlements].sort((a, b) => (a.eventId < b.eventId ? -1 : 1));
+    const column = <K extends keyof ForwardSettlement>(name: K): ForwardSettlement[K][] =>
+      sorted.map((one) => one[name]);
+    return this.db.inSystemTransaction(async (manager) => {
+      const settled = await query<SettledForward & { eventId: string; failed: boolean }>(
+        manager,
+        `UPDATE event_forward f SET
+           status = CASE WHEN s.outcome = 'delivered' THEN 'delivered'
+             WHEN s.outcome = 'gone' OR (s.outcome = 'failed' AND f.first_failed_at < now() - interval '${LIFE}') THEN 'dead'
+             ELSE 'waiting' END,
+           attempts = f.attempts + CASE WHEN s.outcome IN ('delivered', 'failed') THEN 1 ELSE 0 END,
+           last_error = s.error,
+           first_failed_at = CASE WHEN s.outcome = 'failed' THEN coalesce(f.first_failed_at, now()) ELSE f.first_failed_at END,
+           next_at = now() + make_interval(secs => s.pause), lease = NULL,
+           settled_at = CASE WHEN s.outcome IN ('delivered', 'gone')
+             OR (s.outcome = 'failed' AND f.first_failed_at < now() - interval '${LIFE}') THEN now() END
+         FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::float8[])
+           AS s(user_id, connection_id, event_id, lease, outcome, error, pause)
+         WHERE ${KEYS} AND f.status = 'waiting' AND (f.lease = s.lease OR s.outcome = 'delivered')
+         RETURNING f.user_id::float8 AS "userId", f.connection_id AS "connectionId", f.event_id AS "eventId", f.status,
+           f.first_failed_at IS NOT NULL AS failed`,
+        [
+          column('userId'),
+          column('connectionId'),
+          column('eventId'),
+          column('lease'),
+          column('outcome'),
+          column('error'),
+          column('pause'),
+        ],
+      );
+      const failed = settled.filter((one) => one.failed);
+      if (failed.length > 0) await this.moveFollowers(manager, failed);
+      return settled;
+    });
+  }
+
+  /** Every waiting event that failed before is due now: who receives it answers again. */
+  async wakeAll(): Promise<void> {
+    await this.db.system((manager) =>
+      query(
+        manager,
+        `UPDATE event_forward SET next_at = now()
+         WHERE status = 'waiting' AND lease IS NULL AND next_at > now()`,
+      ),
+    );
+  }
+
+  async countWaiting(): Promise<number> {
+    const rows = await this.db.system((manager) =>
+      query<{ waiting: number }>(
+        manager,
+        `SELECT count(*)::int AS waiting FROM event_forward WHERE status = 'waiting'`,
+      ),
+    );
+    return rows[0]?.waiting ?? 0;
+  }
+
+  /** Removes what was planned longer ago than that, at most `limit`. @returns how many */
+  async removeOld(olderThanDays: number, limit: number): Promise<number> {
+    return this.removed('planned_at < now() - make_interval(days => $1) LIMIT $2', [olderThanDays, limit]);
+  }
+
+  /** Removes, at most `limit`, what belongs to connections that are gone. @returns how many */
+  async removeOrphans(limit: number): Promise<number> {
+    const gone = await this.db.system((manager) =>
+      query<{ userId: string; connectionId: string }>(
+        manager,
+        `WITH RECURSIVE tenant AS (
+           (SELECT user_id, connection_id FROM event_forward ORDER BY user_id, connection_id LIMIT 1)
+           UNION ALL
+           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
+             SELECT user_id, connection_id FROM event_forward
+             WHERE (user_id, connection_id) > (t.user_id, t.connection_id)
+             ORDER BY user_id, connection_id LIMIT 1) n
+         )
+         SELECT user_id AS "userId", connection_id AS "connectionId" FROM tenant t
+         WHERE NOT EXISTS (SELECT 1 FROM connection c WHERE c.user_id = t.user_id AND c.id = t.connection_id)`,
+      ),
+    );
+    let removed = 0;
+    for (const { userId, connectionId } of gone) {
+      const where = 'user_id = $1 AND connection_id = $2 LIMIT $3';
+      if (removed < limit) removed += await this.removed(where, [userId, connectionId, limit - removed]);
+    }
+    return removed;
+  }
+
+  private async removed(where: string, params: readonly unknown[]): Promise<number> {
+    const rows = await this.db.system((manager) =>
+      query(
+        manager,
+        `DELETE FROM event_forward WHERE ctid = ANY(ARRAY(SELECT ctid FROM event_forward WHERE ${where})) RETURNING 1`,
+        params,
+      ),
+    );
+    return rows.length;
+  }
+
+  private async moveFollowers(
+    manager: EntityManager,
+    moved: readonly { userId: number; connectionId: string; eventId: string }[],
+  ): Promise<void> {
+    await query(
+      manager,
+      `UPDATE event_forward n SET next_at = CASE WHEN f.status = 'waiting'
+           THEN least(f.next_at, f.first_failed_at + interval '${HOLD}') ELSE now() END
+       FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS s(user_id, connection_id, event_id)
+       JOIN event_forward f ON ${KEYS}
+       WHERE n.user_id = f.user_id AND n.connection_id = f.connection_id AND n.profile_id = f.profile_id
+         AND n.status = 'waiting' AND n.sequence > f.sequence AND n.lease IS NULL AND n.attempts = 0
+         AND (f.status <> 'waiting' OR f.first_failed_at > now() - interval '${HOLD}')`,
+      [
+        moved.map(({ userId }) => userId),
+        moved.map(({ connectionId }) => connectionId),
+        moved.map(({ eventId }) => eventId),
+      ],
+    );
+  }
+}
