@@ -254,6 +254,30 @@ describe('the mirror of campaigns', () => {
     });
   });
 
+  it('comes from a synchronisation that a caller asks for, and the reports follow it', async () => {
+    const reader = await stage.connect(++user, { campaigns: 460, profiles: 20, events: 200 });
+    const started = await stage.app.http
+      .post('/api/v1/klaviyo/sync')
+      .set(stage.app.asService)
+      .send({ userId: user, resources: ['campaigns'] });
+    expect([started.status, started.body.sync?.status]).toEqual([202, expect.stringMatching(/queued|running/)]);
+    const ended = await until(
+      async () => (await reader.get(`/sync/${String(started.body.sync.id)}`)).body.sync as Record<string, unknown>,
+      ({ finishedAt }) => finishedAt !== null,
+    );
+    expect(ended).toMatchObject({
+      status: 'succeeded',
+      progress: { resources: [{ resource: 'campaigns', status: 'succeeded', upserted: 460, deleted: 0, error: null }] },
+    });
+    const live = (await reader.get('/get-campaigns', { channel: 'all', source: 'live' })).body.campaigns as Row[];
+    expect((await read(reader, { channel: 'all' })).campaigns).toEqual(live);
+    const counted = await until(
+      async () => (await read(reader, { channel: 'all', includeStats: true })).campaigns,
+      (rows) => rows.some(({ stats }) => stats !== null),
+    );
+    expect(counted).toHaveLength(460);
+  });
+
   it('has the reports of its campaigns asked for by itself, recent ones first, five years back', async () => {
     const reader = await stage.connect(++user, { profiles: 5 });
     const years = [0, 1, 2, 3, 4, 7].map((n) => new Date(Date.now() - n * 365.25 * DAY - 5 * DAY).toISOString());
