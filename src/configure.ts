@@ -45,6 +45,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
       'Content-Type',
       'Accept-Language',
       'Idempotency-Key',
+      'Last-Event-ID',
       'X-User-Id',
       'X-Request-Id',
     ],

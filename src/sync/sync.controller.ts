@@ -84,6 +84,8 @@ export class SyncController {
 
   @Get(':id/stream')
   @ApiOperation({ summary: 'A run as it goes: an event `sync` with its shape at each change, and `end`' })
+  // Not kept for another call afterwards: a service that stops waits for no line that says nothing.
+  @Header('connection', 'close')
   @Header('x-accel-buffering', 'no')
   @Header('cache-control', 'no-store')
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'The `id` of the last event seen' })
