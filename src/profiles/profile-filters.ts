@@ -43,3 +43,11 @@ export function notLive(filters: ProfileFilters, sort: ProfileSort | undefined):
     ...(sort === undefined ? [] : ['sort']),
   ];
 }
+
+/** The groups that people must be members of. */
+export function groupsOf({ listId, segmentId }: ProfileFilters): { kind: 'list' | 'segment'; id: string }[] {
+  return [
+    ...(listId === undefined ? [] : [{ kind: 'list' as const, id: listId }]),
+    ...(segmentId === undefined ? [] : [{ kind: 'segment' as const, id: segmentId }]),
+  ];
+}

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
-import { conditionsOf, groupsOf, Parameters } from './profile-conditions';
-import type { ProfileFilters, ProfileSort } from './profile-filters';
+import { conditionsOf, Parameters } from './profile-conditions.repository';
+import { groupsOf, type ProfileFilters, type ProfileSort } from './profile-filters';
 
 /** Somebody as mirrored. */
 export interface FoundProfile {

@@ -77,6 +77,8 @@ export class SubscribeService {
         ),
       ),
     );
+    const added = placed.filter(({ status }) => status === 'added').map(({ id }) => id);
+    await this.lists.note(account.klaviyo, profileId, added);
     return { lists: placed, warnings: lists.length > 0 ? ['NO_CONSENT'] : [] };
   }
 

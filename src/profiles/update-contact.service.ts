@@ -97,6 +97,12 @@ export class UpdateContactService {
       ...leave.map((list) => account.writing('lists', () => this.atKlaviyo.leave(klaviyo, list.id, profileId))),
     ]);
     const succeeded = (index: number) => done[index]?.status === 'fulfilled';
+    await this.lists.note(
+      klaviyo,
+      profileId,
+      join.filter((_, index) => succeeded(index)).map(({ id }) => id),
+      leave.filter((_, index) => succeeded(join.length + index)).map(({ id }) => id),
+    );
     const joined = join.filter((list, index) => succeeded(index) && !before.some(({ id }) => id === list.id));
     const left = new Set(leave.filter((_, index) => succeeded(join.length + index)).map(({ id }) => id));
     const lists = [...before.filter(({ id }) => !left.has(id)), ...joined.map(({ id, name }) => ({ id, name }))];

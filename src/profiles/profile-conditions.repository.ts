@@ -1,6 +1,6 @@
 import { foldName } from '../common/name-filter';
 import { storedJson, storedText } from '../mirror/stored-json';
-import type { ProfileFilters } from './profile-filters';
+import { groupsOf, type ProfileFilters } from './profile-filters';
 
 /** The values of one statement, in the order in which its text names them. */
 export class Parameters {
@@ -16,8 +16,6 @@ export class Parameters {
     return `$${String(this.values.length)}`;
   }
 }
-
-type GroupKind = 'list' | 'segment';
 
 /** Who is looked for, as conditions on `mirrored_profile AS p`; `$1` is the user, `$2` the connection. */
 export function conditionsOf(filters: ProfileFilters, parameters: Parameters): string[] {
@@ -39,14 +37,6 @@ export function conditionsOf(filters: ProfileFilters, parameters: Parameters): s
         AND m.kind = '${kind}' AND m.group_id = ${parameters.add(id)} AND m.profile_id = p.klaviyo_id
         AND m.left_at IS NULL)`,
     ),
-  ];
-}
-
-/** The groups that people must be members of. */
-export function groupsOf({ listId, segmentId }: ProfileFilters): { kind: GroupKind; id: string }[] {
-  return [
-    ...(listId === undefined ? [] : [{ kind: 'list' as const, id: listId }]),
-    ...(segmentId === undefined ? [] : [{ kind: 'segment' as const, id: segmentId }]),
   ];
 }
 
