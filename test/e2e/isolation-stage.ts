@@ -27,7 +27,7 @@ export interface Names {
   listId: string;
   segmentId: string;
   campaignId: string;
-  cursors: Record<'events' | 'lists' | 'segments' | 'campaigns' | 'logs', string>;
+  cursors: Record<'events' | 'lists' | 'segments' | 'campaigns' | 'logs' | 'profiles', string>;
 }
 
 export interface Attempt {
@@ -146,6 +146,7 @@ async function namesOf(app: RunningApp, bob: Person): Promise<Names> {
   const listPage = await page('/get-lists', 'lists');
   const segmentPage = await page('/get-segments', 'segments');
   const campaignPage = await page('/get-campaigns', 'campaigns');
+  const profilePage = await page('/profiles', 'profiles');
   const logPage = await page(`/sync/${bob.syncId}/logs`, 'logs');
   return {
     connectionId: bob.connectionId,
@@ -163,6 +164,7 @@ async function namesOf(app: RunningApp, bob: Person): Promise<Names> {
       segments: segmentPage.cursor,
       campaigns: campaignPage.cursor,
       logs: logPage.cursor,
+      profiles: profilePage.cursor,
     },
   };
 }

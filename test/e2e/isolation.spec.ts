@@ -67,6 +67,18 @@ const OURS: Readonly<Record<string, (names: Names, who: Person) => Try[]>> = {
   'GET /profiles/:id/events': ({ connectionId, profileId }) => [
     { path: `/profiles/${profileId}/events`, query: { connectionId } },
   ],
+  'GET /profiles': ({ connectionId, cursors }) => [
+    { path: '/profiles', query: { connectionId } },
+    { path: '/profiles', query: { limit: '1', cursor: cursors.profiles } },
+  ],
+  'GET /profiles/tags': ({ connectionId }) => [{ path: '/profiles/tags', query: { connectionId } }],
+  'GET /profiles/:id': ({ connectionId, profileId }) => [{ path: `/profiles/${profileId}`, query: { connectionId } }],
+  'GET /lists/:id/profiles': ({ connectionId, listId }) => [
+    { path: `/lists/${listId}/profiles`, query: { connectionId } },
+  ],
+  'GET /segments/:id/profiles': ({ connectionId, segmentId }) => [
+    { path: `/segments/${segmentId}/profiles`, query: { connectionId } },
+  ],
   'GET /get-lists': ({ connectionId, cursors }) => [
     { path: '/get-lists', query: { connectionId } },
     { path: '/get-lists', query: { limit: '1', cursor: cursors.lists } },
@@ -155,6 +167,16 @@ const AT_KLAVIYO: Readonly<Record<string, (names: Names) => Try[]>> = {
     { path: `/profiles/${profileId}/events` },
     { path: `/profiles/${profileId}/events`, query: { source: 'live' } },
   ],
+  'GET /profiles': ({ listId, segmentId }) => [
+    { path: '/profiles', query: { listId } },
+    { path: '/profiles', query: { segmentId } },
+  ],
+  'GET /profiles/:id': ({ profileId }) => [
+    { path: `/profiles/${profileId}` },
+    { path: `/profiles/${profileId}`, query: { source: 'live' } },
+  ],
+  'GET /lists/:id/profiles': ({ listId }) => [{ path: `/lists/${listId}/profiles` }],
+  'GET /segments/:id/profiles': ({ segmentId }) => [{ path: `/segments/${segmentId}/profiles` }],
   'GET /lists/:id': ({ listId }) => [
     { path: `/lists/${listId}` },
     { path: `/lists/${listId}`, query: { includeStats: 'true' } },
