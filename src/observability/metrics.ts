@@ -118,6 +118,13 @@ export class Metrics {
     help: '1 while EVENT_FORWARD_URL is switched off: it answered 410, or has failed for days',
     registers: [this.registry],
   });
+  /** Synchronisations that ended, by how: succeeded, partial, failed, cancelled. */
+  readonly syncRuns = new Counter({
+    name: 'klaviyo_sync_runs_total',
+    help: 'Synchronisations that ended',
+    labelNames: ['status'],
+    registers: [this.registry],
+  });
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });

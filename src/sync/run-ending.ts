@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { JobsService } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
+import { Metrics } from '../observability/metrics';
 import { PassRecordsRepository, type PassRecord } from './pass-records.repository';
 import { floorSeconds } from './pass-tally';
 import { RunLeasesRepository, type HeldRun } from './run-leases.repository';
@@ -20,6 +21,7 @@ export class RunEnding {
     private readonly jobs: JobsService,
     private readonly leases: RunLeasesRepository,
     private readonly records: PassRecordsRepository,
+    private readonly metrics: Metrics,
   ) {}
 
   /** The next slice begins at once, or after the pause. @throws LeaseLost */
@@ -83,6 +85,7 @@ export class RunEnding {
         await this.jobs.enqueue(QUEUES.sync, { userId, syncId: waiting }, { singletonKey: waiting, manager });
       },
     );
+    this.metrics.syncRuns.inc({ status: end.status });
     this.logger.log({ msg: 'a synchronisation ended', syncId: id, connectionId, userId, ...end });
   }
 }
