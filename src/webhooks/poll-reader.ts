@@ -50,15 +50,13 @@ export class PollReader {
     until: number,
   ): Promise<ReadOutcome> {
     const held = { id: webhook.id, lease };
-    const wanted = webhook.allTopics ? 'all' : webhook.topics;
-    const metrics = await this.topics.metricsOf(connection, wanted, { priority: 'background' });
-    const byId = new Map(metrics.map((metric) => [metric.metricId, metric]));
-    let progress = webhook.readProgress ?? this.begin(webhook, metrics);
+    const metrics = new WantedMetrics(this.topics, connection, webhook);
+    let progress = webhook.readProgress ?? this.begin(webhook, [...(await metrics.known()).keys()]);
     let expired = 0;
     while (progress.chains.length > 0) {
       if (this.clock.now() >= until) return { kind: 'more' };
       try {
-        progress = await this.step(access, webhook, progress, byId);
+        progress = await this.step(access, webhook, progress, metrics);
       } catch (error) {
         progress = begunAnew(progress, error, ++expired);
       }
@@ -67,19 +65,19 @@ export class PollReader {
     return { kind: 'done', progress };
   }
 
-  private begin(webhook: Webhook, metrics: readonly TopicMetric[]): ReadProgress {
+  private begin(webhook: Webhook, metricIds: readonly string[]): ReadProgress {
     const now = this.clock.now();
     const { createdAt, readFrom, readUntil, lookedBackAt, delivery } = webhook;
     const deep = delivery === 'poll' && now - lookedBackAt.getTime() > DAY_MS;
     const back = delivery === 'push' ? 0 : deep ? LONG_LOOK_BACK_MS : LOOK_BACK_MS;
     const from = Math.max(createdAt.getTime(), Math.min(readFrom.getTime(), now) - back);
     const to = delivery === 'push' && readUntil !== null ? readUntil.getTime() : now + 1000;
-    const single = metrics.length <= MOST_CHAINS;
+    const single = metricIds.length <= MOST_CHAINS && !webhook.allTopics;
     return {
       from: new Date(from).toISOString(),
       to: new Date(to).toISOString(),
       deep,
-      chains: single ? metrics.map(({ metricId }) => metricId) : [null],
+      chains: single ? [...metricIds] : [null],
       next: null,
       found: 0,
     };
@@ -89,12 +87,13 @@ export class PollReader {
     access: KlaviyoAccess,
     webhook: Webhook,
     progress: ReadProgress,
-    metrics: ReadonlyMap<string, TopicMetric>,
+    metrics: WantedMetrics,
   ): Promise<ReadProgress> {
     const { from, to, chains, next } = progress;
     const window = { from: new Date(from), to: new Date(to), metricId: chains[0] ?? null };
     const page = await this.atKlaviyo.page(access, window, next, this.clock.now() + PAGE_MS);
-    const found = await this.hand(access, webhook, page.events, metrics, Date.parse(from));
+    const byId = await metrics.of(page.events);
+    const found = await this.hand(access, webhook, page.events, byId, Date.parse(from));
     return {
       ...progress,
       found: progress.found + found,
@@ -132,6 +131,39 @@ export class PollReader {
       })),
     });
     return taken === null ? 0 : taken.received - taken.duplicates;
+  }
+}
+
+/** The metrics that a webhook wants events of, as a reading goes on. */
+class WantedMetrics {
+  private metrics: Promise<Map<string, TopicMetric>> | undefined;
+  private renewed = false;
+
+  constructor(
+    private readonly topics: Topics,
+    private readonly connection: Connection,
+    private readonly webhook: Webhook,
+  ) {}
+
+  known(): Promise<Map<string, TopicMetric>> {
+    this.metrics ??= this.ask();
+    return this.metrics;
+  }
+
+  /** An event of a metric that nobody knows is of one that just began: of all topics, it is wanted, too. */
+  async of(events: readonly ReadEvent[]): Promise<Map<string, TopicMetric>> {
+    const known = await this.known();
+    const isNew = events.some(({ metricId }) => metricId !== null && !known.has(metricId));
+    if (!this.webhook.allTopics || !isNew || this.renewed) return known;
+    this.renewed = true;
+    this.metrics = this.ask(0);
+    return this.metrics;
+  }
+
+  private async ask(maxAge?: number): Promise<Map<string, TopicMetric>> {
+    const wanted = this.webhook.allTopics ? 'all' : this.webhook.topics;
+    const metrics = await this.topics.metricsOf(this.connection, wanted, { priority: 'background' }, maxAge);
+    return new Map(metrics.map((metric) => [metric.metricId, metric]));
   }
 }
 

@@ -46,20 +46,24 @@ export class Topics {
     return this.kept(this.offers, connection, DOUBT_MS, () => this.ask(connection, waits));
   }
 
-  /** The metrics behind topics; those that Klaviyo does not know any more are left out. */
+  /**
+   * The metrics behind topics; those that Klaviyo does not know any more are left out.
+   * @param maxAge milliseconds; 0 asks Klaviyo whatever is remembered
+   */
   async metricsOf(
     connection: Connection,
     topics: readonly string[] | 'all',
     waits: Waits = {},
+    maxAge = KEEP_MS,
   ): Promise<TopicMetric[]> {
-    const all = await this.metrics(connection, waits);
+    const all = await this.metrics(connection, waits, maxAge);
     if (topics === 'all') return [...all];
     const wanted = new Set(topics);
     return all.filter(({ topic }) => wanted.has(topic));
   }
 
-  private metrics(connection: Connection, waits: Waits): Promise<readonly TopicMetric[]> {
-    return this.kept(this.metricLists, connection, KEEP_MS, async () =>
+  private metrics(connection: Connection, waits: Waits, maxAge = KEEP_MS): Promise<readonly TopicMetric[]> {
+    return this.kept(this.metricLists, connection, maxAge, async () =>
       this.atKlaviyo.metrics(await this.connections.accessOf(connection), waits),
     );
   }
