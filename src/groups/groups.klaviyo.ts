@@ -57,7 +57,7 @@ export class GroupsKlaviyo {
       needs: SORTED_SINCE,
       query: { sort: 'created', filter: from === null ? undefined : greaterThan('created', new Date(from - SECOND)) },
     });
-    const rows = page.items.map(toDocument);
+    const rows = page.items.map((item) => toDocument(kind, item));
     return { rows, next: page.next, last: timeOf(rows.at(-1)?.createdAt) };
   }
 
@@ -134,16 +134,17 @@ function timeOf(instant: string | null | undefined): number | null {
   return instant === null || instant === undefined ? null : Date.parse(instant);
 }
 
-/** A group as the mirror keeps it. What a revision does not know is null. */
-export function toDocument({ id, attributes }: GivenGroup): GroupDocument {
+/** A group as the mirror keeps it. What a revision does not know is null, as what is the other kind's. */
+export function toDocument(kind: GroupKind, { id, attributes }: GivenGroup): GroupDocument {
   const text = (value: string | null | undefined) => (typeof value === 'string' ? storedText(value) : null);
+  const ofSegment = kind === 'segment';
   return {
     id,
     name: text(attributes.name),
-    optInProcess: text(attributes.opt_in_process),
-    isActive: attributes.is_active ?? null,
-    isProcessing: attributes.is_processing ?? null,
-    isStarred: attributes.is_starred ?? null,
+    optInProcess: ofSegment ? null : text(attributes.opt_in_process),
+    isActive: ofSegment ? (attributes.is_active ?? null) : null,
+    isProcessing: ofSegment ? (attributes.is_processing ?? null) : null,
+    isStarred: ofSegment ? (attributes.is_starred ?? null) : null,
     createdAt: toInstant(attributes.created),
     updatedAt: toInstant(attributes.updated),
     document: storedJson(attributes),

@@ -135,7 +135,7 @@ export class GroupsService {
 
   /** A group that Klaviyo just gave us otherwise than to a pass; a connection that is gone gets no row. */
   async noteGroup(userId: number, connectionId: string, kind: GroupKind, group: GivenGroup): Promise<void> {
-    await this.groups.note(userId, connectionId, kind, toDocument(group));
+    await this.groups.note(userId, connectionId, kind, toDocument(kind, group));
   }
 
   private async counted<T extends NamedGroup>(

@@ -21,9 +21,13 @@ const ANYTHING: Raw = {};
 function stepInto(specification: Specification, parts: readonly Raw[], step: string): Raw[][] {
   const shape = specification.schemas.shape(parts);
   const chosen = shape.choices.flatMap((choice) => choice.flatMap((branch) => stepInto(specification, branch, step)));
-  if (step === '[]') return [...(shape.items ? [[...shape.items]] : []), ...chosen];
+  const undescribed = shape.properties === undefined && shape.choices.length === 0;
+  if (step === '[]') {
+    if (shape.items) return [[...shape.items], ...chosen];
+    return undescribed && shape.type === undefined ? [[ANYTHING]] : chosen;
+  }
   const own = shape.properties?.get(step);
-  const free = shape.properties === undefined && shape.choices.length === 0 && shape.type !== 'array';
+  const free = undescribed && shape.type !== 'array';
   const scalar = shape.type !== undefined && shape.type !== 'object';
   if (own) return [[...own], ...chosen];
   return free && !scalar ? [[ANYTHING]] : chosen;

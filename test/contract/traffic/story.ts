@@ -1,5 +1,6 @@
 import type { SandboxAccount } from '../../support/sandbox';
 import type { Stage } from './stage';
+import { synchronising } from './synchronising';
 
 /** A user with a connected account that has some of everything. */
 interface Actor {
@@ -25,6 +26,8 @@ export async function tellStory(stage: Stage): Promise<void> {
   await sendingEvents(stage, actor);
   await readingGroups(stage, actor);
   await readingCampaigns(stage, actor);
+  await writingLists(stage, actor);
+  await synchronising(stage, actor.userId);
   await meetingTrouble(stage, actor);
   await stage.call(200, 'delete', '/connect', { userId: actor.userId });
 }
@@ -205,6 +208,18 @@ async function readingGroups(stage: Stage, { userId }: Actor): Promise<void> {
     await stage.call(200, 'get', `${one}/${group?.id ?? ''}`, { userId, includeStats: true });
     await stage.call(404, 'get', `${one}/NoSuch`, { userId });
   }
+}
+
+async function writingLists(stage: Stage, { userId }: Actor): Promise<void> {
+  await stage.call(201, 'post', '/lists', { userId, name: 'Made é "quoted"' });
+  const { body } = await stage.call(201, 'post', '/lists', { userId, name: 'x', optInProcess: 'double_opt_in' });
+  await stage.call(400, 'post', '/lists', { userId, name: ' ' });
+  const found = await stage.call(200, 'get', '/subscribe', { userId, email: 'ada@example.com' });
+  const path = `/lists/${(body.list as Row).id}/profiles`;
+  const profileId = (found.body.profile as Row).id;
+  await stage.call(202, 'post', path, { userId, profileIds: [profileId, '01H0000000000000000000NONE'] });
+  await stage.call(202, 'delete', path, { userId, profileIds: profileId });
+  await stage.call(404, 'get', '/lists/NoSuch/history', { userId });
 }
 
 async function readingCampaigns(stage: Stage, { userId }: Actor): Promise<void> {
