@@ -1,12 +1,18 @@
 import { Injectable } from '@nestjs/common';
+import { CampaignEngagementService } from '../campaigns/campaign-engagement.service';
 import { EventMirrorService } from '../events/event-mirror.service';
-import { changesProfile, isMerge } from './consumers-topics';
+import { GroupsService, type MemberChange } from '../groups/groups.service';
+import { changesProfile, engagementOf, isMerge, membershipOf } from './consumers-topics';
+import { ConsumersRepository } from './consumers.repository';
 import { Forwards } from './forwards';
 import { ProcessRefreshRepository } from './process-refresh.repository';
 import type { WorkEvent } from './process.repository';
 
-/** Klaviyo's name of the one that vanished in a merge. */
+/** Properties of Klaviyo's own events: the one that vanished in a merge, the list's name, the campaign or its message. */
 const MERGED = 'Merged Profile ID';
+const LIST = 'List';
+const MESSAGE = '$message';
+const KLAVIYO_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
  * What follows from received events, inside the transaction that settles them: nothing here waits for Klaviyo or for
@@ -16,6 +22,9 @@ const MERGED = 'Merged Profile ID';
 export class Consumers {
   constructor(
     private readonly mirror: EventMirrorService,
+    private readonly groups: GroupsService,
+    private readonly campaigns: CampaignEngagementService,
+    private readonly lookups: ConsumersRepository,
     private readonly refreshes: ProcessRefreshRepository,
     private readonly forwards: Forwards,
   ) {}
@@ -31,24 +40,59 @@ export class Consumers {
       connectionId,
       events.map(({ externalId, ...event }) => ({ ...event, id: externalId })),
     );
+    await this.groups.noteMembers(userId, connectionId, await this.memberChanges(userId, connectionId, events));
     await this.refreshes.want(userId, connectionId, profilesToRead(events));
+    // Whatever an event that comes once more counts for was counted the first time.
+    const first = events.filter((event) => !event.again);
     const again = events.filter((event) => event.again);
-    await this.forwards.plan(
+    await this.campaigns.noteEngagement(userId, connectionId, first.flatMap(engagement));
+    await this.forwards.plan(userId, connectionId, first);
+    if (again.length > 0) await this.forwards.replay(userId, connectionId, again);
+  }
+
+  /** Klaviyo names lists by their names in events. */
+  private async memberChanges(
+    userId: number,
+    connectionId: string,
+    events: readonly WorkEvent[],
+  ): Promise<MemberChange[]> {
+    const moves = events.flatMap(({ topic, profileId, properties, occurredAt }) => {
+      const move = membershipOf(topic);
+      const list = textOf(properties, LIST);
+      return move === null || profileId === null || list === null ? [] : [{ move, profileId, list, at: occurredAt }];
+    });
+    const lists = await this.lookups.listsNamed(
       userId,
       connectionId,
-      events.filter((event) => !event.again),
+      moves.map(({ list }) => list),
     );
-    if (again.length > 0) await this.forwards.replay(userId, connectionId, again);
+    return moves.flatMap(({ move, profileId, list, at }) => {
+      const groupId = lists.get(list);
+      return groupId === undefined ? [] : [{ kind: 'list', groupId, profileId, joined: move === 'joined', at }];
+    });
   }
 }
 
 /** Those whose profile an event may have changed, and those who vanished in a merge. */
 function profilesToRead(events: readonly WorkEvent[]): string[] {
   return events.flatMap(({ topic, profileId, properties }) => {
-    const merged = isMerge(topic) ? properties[MERGED] : undefined;
+    const merged = isMerge(topic) ? textOf(properties, MERGED) : null;
     return [
       ...(profileId !== null && changesProfile(topic) ? [profileId] : []),
-      ...(typeof merged === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(merged) ? [merged] : []),
+      ...(merged !== null && KLAVIYO_ID.test(merged) ? [merged] : []),
     ];
   });
+}
+
+function engagement({ topic, properties, occurredAt }: WorkEvent) {
+  const kind = engagementOf(topic);
+  const message = textOf(properties, MESSAGE);
+  return kind === null || message === null || !KLAVIYO_ID.test(message)
+    ? []
+    : [{ message, kind, at: occurredAt, count: 1 }];
+}
+
+function textOf(properties: Record<string, unknown>, name: string): string | null {
+  const value = Object.hasOwn(properties, name) ? properties[name] : undefined;
+  return typeof value === 'string' ? value : null;
 }

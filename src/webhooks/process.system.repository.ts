@@ -55,6 +55,28 @@ export class ProcessSystemRepository {
     );
   }
 
+  /** Connections of which people are due to be read again, in a random order. */
+  async dueRefreshes(limit: number): Promise<Tenant[]> {
+    return this.db.system((manager) =>
+      query<Tenant>(
+        manager,
+        `WITH RECURSIVE tenant AS (
+           (SELECT user_id, connection_id FROM profile_refresh ORDER BY user_id, connection_id LIMIT 1)
+           UNION ALL
+           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
+             SELECT user_id, connection_id FROM profile_refresh
+             WHERE (user_id, connection_id) > (t.user_id, t.connection_id)
+             ORDER BY user_id, connection_id LIMIT 1) n
+         )
+         SELECT t.user_id::float8 AS "userId", t.connection_id AS "connectionId" FROM tenant t
+         WHERE EXISTS (SELECT 1 FROM profile_refresh r
+           WHERE r.user_id = t.user_id AND r.connection_id = t.connection_id AND r.next_at <= now())
+         ORDER BY random() LIMIT $1`,
+        [limit],
+      ),
+    );
+  }
+
   async countWaiting(): Promise<number> {
     const rows = await this.db.system((manager) =>
       query<{ waiting: number }>(

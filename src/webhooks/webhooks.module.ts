@@ -1,9 +1,14 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { CampaignsModule } from '../campaigns/campaigns.module';
 import { ConnectionModule } from '../connection/connection.module';
 import { EventsModule } from '../events/events.module';
+import { GroupsModule } from '../groups/groups.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
+import { ProfilesModule } from '../profiles/profiles.module';
 import { Consumers } from './consumers';
+import { ConsumersRepository } from './consumers.repository';
+import { DeliveryFiguresRepository } from './delivery-figures.repository';
 import { WebhookDelivery } from './delivery.entity';
 import { EventForward } from './event-forward.entity';
 import { ForwardAlerts } from './forward-alerts';
@@ -25,12 +30,15 @@ import { PollJob } from './poll.job';
 import { PollKlaviyo } from './poll.klaviyo';
 import { PollRepository } from './poll.repository';
 import { ProcessRefreshRepository } from './process-refresh.repository';
+import { ProfileRefresher } from './process-refresher';
 import { ProfileRefresh, WebhookFigure, WebhookLane } from './process-state.entity';
 import { ProcessWorker } from './process-worker';
 import { ProcessRepository } from './process.repository';
 import { ProcessSystemRepository } from './process.system.repository';
 import { WebhookProcessor } from './processor';
+import { ReceivedErasureRepository } from './received-erasure.repository';
 import { ReceivedEvent } from './received-event.entity';
+import { ReceivedRetention } from './received-retention.job';
 import { WebhookReceiver } from './receiver';
 import { ReceiverWebhooks } from './receiver-webhooks';
 import { ReceiverController } from './receiver.controller';
@@ -56,6 +64,9 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     TypeOrmModule.forFeature([WebhookDelivery, ReceivedEvent, WebhookFigure, WebhookLane, ProfileRefresh]),
     ConnectionModule,
     KlaviyoModule,
+    ProfilesModule,
+    CampaignsModule,
+    GroupsModule,
     EventsModule,
   ],
   controllers: [ReceiverController, WebhooksController],
@@ -90,6 +101,7 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     WebhooksRepository,
     WebhooksService,
     Consumers,
+    ConsumersRepository,
     ProcessRefreshRepository,
     ProcessWorker,
     ProcessRepository,
@@ -97,6 +109,10 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     WebhookProcessor,
     ReceiverWebhooks,
     WebhookReceiver,
+    ProfileRefresher,
+    DeliveryFiguresRepository,
+    ReceivedRetention,
+    ReceivedErasureRepository,
   ],
 })
 export class WebhooksModule {}

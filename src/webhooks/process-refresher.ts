@@ -1,0 +1,99 @@
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
+import { AppError } from '../common/errors';
+import { Drain } from '../common/drain';
+import { pauseAfter } from '../common/transient';
+import { ENV, type Env } from '../config/env';
+import { ConnectionService } from '../connection/connection.service';
+import { ProfileMirrorService } from '../profiles/profile-mirror.service';
+import { ProcessRefreshRepository } from './process-refresh.repository';
+import { ProcessSystemRepository, type Tenant } from './process.system.repository';
+
+const TICK_MS = 1000;
+/** Connections at once in this process, and people of one taken together: five calls. */
+const LANES = 4;
+const TAKEN = 500;
+/** Longer than reading them takes; a process that died leaves them due after it. */
+const TAKEN_SECONDS = 120;
+const CALL_MS = 60_000;
+/** A key that Klaviyo refuses: until somebody gives a new one, which wakes what waits. */
+const REFUSED_SECONDS = 3600;
+
+/**
+ * Reads people again of whom events said that they changed: each once however many events there were, a hundred a call,
+ * behind everything interactive. What cannot be read now waits; events themselves never wait for it.
+ */
+@Injectable()
+export class ProfileRefresher implements OnModuleInit, OnApplicationBootstrap {
+  private readonly logger = new Logger('ProfileRefresh');
+  private readonly active = new Set<string>();
+  private timer: NodeJS.Timeout | undefined;
+  private looking = false;
+
+  constructor(
+    @Inject(ENV) private readonly env: Env,
+    private readonly system: ProcessSystemRepository,
+    private readonly rows: ProcessRefreshRepository,
+    private readonly connections: ConnectionService,
+    private readonly profiles: ProfileMirrorService,
+    drain: Drain,
+  ) {
+    drain.onBegin(() => clearInterval(this.timer));
+  }
+
+  onModuleInit(): void {
+    this.connections.onRevived((userId, connectionId) => this.rows.wake(userId, connectionId));
+    this.connections.onDisconnect(async (userId, connectionIds) => {
+      await this.rows.forget(userId, connectionIds);
+      return 0;
+    });
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.env.role === 'api') return;
+    this.timer = setInterval(() => void this.look(), TICK_MS).unref();
+  }
+
+  private async look(): Promise<void> {
+    if (this.looking || this.active.size >= LANES) return;
+    this.looking = true;
+    try {
+      for (const tenant of await this.system.dueRefreshes(LANES * 2)) this.begin(tenant);
+    } catch {
+      // PostgreSQL out of reach: what is due stays due, and others say so.
+    }
+    this.looking = false;
+  }
+
+  private begin(tenant: Tenant): void {
+    const { userId, connectionId } = tenant;
+    if (this.active.size >= LANES || this.active.has(connectionId)) return;
+    this.active.add(connectionId);
+    this.refresh(tenant)
+      .catch((error: unknown) =>
+        this.logger.warn({ msg: 'people were not read again', userId, connectionId, err: error }),
+      )
+      .finally(() => this.active.delete(connectionId));
+  }
+
+  private async refresh({ userId, connectionId }: Tenant): Promise<void> {
+    const { ids, at } = await this.rows.take(userId, connectionId, TAKEN, TAKEN_SECONDS);
+    if (ids.length === 0) return;
+    try {
+      const access = await this.connections.accessFor({ userId }, connectionId);
+      await this.profiles.refresh(access, ids, { priority: 'background', deadline: Date.now() + CALL_MS });
+      await this.rows.done(userId, connectionId, ids, at);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      await this.later(userId, connectionId, error);
+    }
+  }
+
+  private async later(userId: number, connectionId: string, error: AppError): Promise<void> {
+    const pause = error.code === 'KLAVIYO_KEY_INVALID' ? REFUSED_SECONDS : pauseAfter(error);
+    // A connection that is gone, a key that may not read people: nobody of it will ever be read.
+    if (pause === null) await this.rows.forget(userId, [connectionId]);
+    else await this.rows.postpone(userId, connectionId, pause);
+    if (error.code !== 'CONNECTION_NOT_FOUND')
+      this.logger.log({ msg: 'people are read again later', userId, connectionId, code: error.code, pause });
+  }
+}
