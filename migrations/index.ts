@@ -14,6 +14,7 @@ import { CreateMirroredProfile1764000730000 } from './1764000730000-create-mirro
 import { CreateGroupMirror1764000740000 } from './1764000740000-create-group-mirror';
 import { CreateCampaignMirror1764000750000 } from './1764000750000-create-campaign-mirror';
 import { CreateMirroredEvent1764000760000 } from './1764000760000-create-mirrored-event';
+import { CreateMirrorStatistics1764000761000 } from './1764000761000-create-mirror-statistics';
 import { CreateReceivedEvent1764000770000 } from './1764000770000-create-received-event';
 import { CreateWebhook1764000780000 } from './1764000780000-create-webhook';
 
@@ -35,6 +36,7 @@ export const migrations = [
   CreateGroupMirror1764000740000,
   CreateCampaignMirror1764000750000,
   CreateMirroredEvent1764000760000,
+  CreateMirrorStatistics1764000761000,
   CreateReceivedEvent1764000770000,
   CreateWebhook1764000780000,
   // one a line

@@ -32,8 +32,9 @@ export class MirrorStatesRepository {
     return new Map(rows.map((row) => [row.resource, row]));
   }
 
-  /** A pass ended. Times never go back. */
+  /** A pass ended. Times never go back. What it wrote is made known to the planner before anybody reads it. */
   async save(userId: number, connectionId: string, state: StateOf): Promise<void> {
+    await this.db.forUser(userId, (manager) => query(manager, 'SELECT refresh_mirror_statistics()'));
     await this.db.forUser(userId, (manager) =>
       query(
         manager,
