@@ -24,7 +24,8 @@ for (let i = 0; i < args.length; i++) {
 }
 fetch(url, { method: method ?? (body === undefined ? 'GET' : 'POST'), headers, body }).then(async (response) => {
   const text = await response.text();
-  if (response.ok && text.startsWith('{"success":true')) process.stdout.write(text + '\\n');
+  const isStream = (response.headers.get('content-type') ?? '').startsWith('text/event-stream');
+  if (response.ok && (isStream ? text.includes('event: end') : text.startsWith('{"success":true'))) process.stdout.write(text + '\\n');
   else { process.stderr.write('FAILED ' + url + ': ' + text + '\\n'); process.exitCode = 1; }
 });
 `;
@@ -86,5 +87,5 @@ describe('the examples of the documents', () => {
       expect(played.err).toBe('');
       expect(played.code).toBe(0);
     }
-  });
+  }, 120_000);
 });
