@@ -5,8 +5,8 @@ export type ReceivedStatus = (typeof RECEIVED_STATUSES)[number];
 
 /** What happened to an event outside the ordinary way. */
 export interface TrailEntry {
-  /** RFC 3339. */
-  at: string;
+  /** RFC 3339; absent where it is that of the delivery. */
+  at?: string;
   what: 'processed' | 'failed' | 'dead' | 'replayed' | 'quarantined';
   /** A code; never a text of Klaviyo's. */
   error?: string;

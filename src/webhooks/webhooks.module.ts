@@ -38,6 +38,9 @@ import { ProcessSystemRepository } from './process.system.repository';
 import { WebhookProcessor } from './processor';
 import { ReceivedErasureRepository } from './received-erasure.repository';
 import { ReceivedEvent } from './received-event.entity';
+import { ReceivedEventsController } from './received-events.controller';
+import { ReceivedEventsRepository } from './received-events.repository';
+import { ReceivedEventsService } from './received-events.service';
 import { ReceivedRetention } from './received-retention.job';
 import { WebhookReceiver } from './receiver';
 import { ReceiverWebhooks } from './receiver-webhooks';
@@ -69,7 +72,7 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     GroupsModule,
     EventsModule,
   ],
-  controllers: [ReceiverController, WebhooksController],
+  controllers: [ReceivedEventsController, ReceiverController, WebhooksController],
   providers: [
     // One a line: what is managed, read and passed on first, what is received and worked off after it.
     WebhookSecrets,
@@ -113,6 +116,8 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     DeliveryFiguresRepository,
     ReceivedRetention,
     ReceivedErasureRepository,
+    ReceivedEventsService,
+    ReceivedEventsRepository,
   ],
 })
 export class WebhooksModule {}
