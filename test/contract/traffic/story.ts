@@ -1,3 +1,5 @@
+import { ConnectionService } from '../../../src/connection/connection.service';
+import { ProfileMirrorService } from '../../../src/profiles/profile-mirror.service';
 import type { SandboxAccount } from '../../support/sandbox';
 import type { Stage } from './stage';
 import { synchronising } from './synchronising';
@@ -25,6 +27,7 @@ export async function tellStory(stage: Stage): Promise<void> {
   await updating(stage, actor);
   await sendingEvents(stage, actor);
   await readingGroups(stage, actor);
+  await readingPeople(stage, actor);
   await readingCampaigns(stage, actor);
   await writingLists(stage, actor);
   await synchronising(stage, actor.userId);
@@ -208,6 +211,28 @@ async function readingGroups(stage: Stage, { userId }: Actor): Promise<void> {
     await stage.call(200, 'get', `${one}/${group?.id ?? ''}`, { userId, includeStats: true });
     await stage.call(404, 'get', `${one}/NoSuch`, { userId });
   }
+}
+
+async function readingPeople(stage: Stage, { userId, lists }: Actor): Promise<void> {
+  const read = (input: object) => stage.call(200, 'get', '/profiles', { userId, source: 'live', ...input });
+  for (const sort of ['id', '-id', 'updatedAt', '-updatedAt']) await read({ sort, limit: 2 });
+  const page = await read({ limit: 5 });
+  await read({ limit: 5, cursor: page.body.pagination.nextCursor as string });
+  for (const email of ['Ada@Example.com', AWKWARD]) await read({ email });
+  await read({ phoneNumber: '+33612345678', externalId: 'with "quotes" \\ and, commas' });
+  await read({ updatedSince: '2026-01-01T00:00:00.5+02:00', updatedUntil: '2026-11-01T00:00:00Z' });
+  await read({ listId: lists.newsletter, email: AWKWARD });
+  const { body } = await stage.call(200, 'get', '/get-segments', { userId, source: 'live', limit: 1 });
+  const [segment] = body.segments as Row[];
+  await read({ segmentId: segment?.id, phoneNumber: '+33612345678' });
+  for (const path of [`/lists/${lists.newsletter}`, `/segments/${segment?.id ?? ''}`])
+    await stage.call(200, 'get', `${path}/profiles`, { userId, source: 'live', limit: 3 });
+  await stage.call(404, 'get', '/lists/NoSuch/profiles', { userId });
+  await stage.call(404, 'get', '/profiles/01H0000000000000000000NONE', { userId, source: 'live' });
+  const known = page.body.profiles as Row[];
+  const { app } = stage.app;
+  const access = await app.get(ConnectionService).accessFor({ userId });
+  await app.get(ProfileMirrorService).refresh(access, [known[0]?.id ?? '', '01H0000000000000000000NONE']);
 }
 
 async function writingLists(stage: Stage, { userId }: Actor): Promise<void> {
