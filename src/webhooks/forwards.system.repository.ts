@@ -16,8 +16,7 @@ export interface DueForward {
 export interface ForwardedEvent {
   externalId: string;
   topic: string;
-  /** Its name. */
-  metric: string | null;
+  metric: { id: string; name: string | null } | null;
   profileId: string | null;
   email: string | null;
   properties: Record<string, unknown>;
@@ -100,7 +99,8 @@ export class ForwardsSystemRepository {
          SELECT t.user_id::float8 AS "userId", t.connection_id AS "connectionId", t.event_id AS "eventId",
            t.sequence::float8 AS sequence, t.attempts,
            CASE WHEN r.id IS NOT NULL AND c.id IS NOT NULL THEN jsonb_build_object(
-             'externalId', r.external_id, 'topic', r.topic, 'metric', m.name, 'profileId', r.profile_id,
+             'externalId', r.external_id, 'topic', r.topic, 'profileId', r.profile_id,
+             'metric', CASE WHEN r.metric_id IS NOT NULL THEN jsonb_build_object('id', r.metric_id, 'name', m.name) END,
              'email', p.email, 'properties', r.properties, 'occurredAt', r.occurred_at) END AS event
          FROM taken t
          LEFT JOIN connection c ON c.user_id = t.user_id AND c.id = t.connection_id
