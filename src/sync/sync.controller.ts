@@ -16,18 +16,13 @@ import { Scope, type UserScope } from '../auth/user-scope';
 import { ApiController } from '../common/controller';
 import { KnownId } from '../common/known-id.pipe';
 import { AlsoCsv } from '../common/table';
+import { CancelRequest, LogsQuery, ScheduleRequest, SyncQuery, SyncRequest, SyncsQuery } from './sync-request.dto';
 import {
-  CancelRequest,
   LOG_COLUMNS,
-  LogsQuery,
   LogsResponse,
   OneSyncResponse,
-  ScheduleRequest,
   ScheduleResponse,
   StartSyncResponse,
-  SyncQuery,
-  SyncRequest,
-  SyncsQuery,
   SyncsResponse,
 } from './sync.dto';
 import { SyncService } from './sync.service';
