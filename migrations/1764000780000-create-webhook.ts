@@ -76,7 +76,8 @@ export class CreateWebhook1764000780000 implements MigrationInterface {
       );
       CREATE INDEX event_forward_due ON event_forward (user_id, connection_id, next_at, sequence)
         WHERE status = 'waiting';
-      CREATE INDEX event_forward_order ON event_forward (connection_id, profile_id, sequence) WHERE status = 'waiting';
+      CREATE INDEX event_forward_order ON event_forward (user_id, connection_id, profile_id, sequence)
+        WHERE status = 'waiting';
       CREATE INDEX event_forward_dead ON event_forward (user_id, connection_id) WHERE status = 'dead';
       CREATE INDEX event_forward_planned ON event_forward USING brin (planned_at);
 

@@ -7,7 +7,7 @@ export type ForwardStatus = (typeof FORWARD_STATUSES)[number];
 @Entity('event_forward')
 @Check('event_forward_status', `status IN ('waiting', 'delivered', 'dead')`)
 @Index('event_forward_due', ['userId', 'connectionId', 'nextAt', 'sequence'], { where: `status = 'waiting'` })
-@Index('event_forward_order', ['connectionId', 'profileId', 'sequence'], { where: `status = 'waiting'` })
+@Index('event_forward_order', ['userId', 'connectionId', 'profileId', 'sequence'], { where: `status = 'waiting'` })
 @Index('event_forward_dead', ['userId', 'connectionId'], { where: `status = 'dead'` })
 @Index('event_forward_planned', ['plannedAt'], { type: 'brin' })
 export class EventForward {

@@ -71,29 +71,29 @@ export class ForwardsSystemRepository {
              WHERE e.status = 'waiting' AND (e.user_id, e.connection_id) > (t.user_id, t.connection_id)
              ORDER BY e.user_id, e.connection_id LIMIT 1) n
          ), busy AS MATERIALIZED (
-           SELECT t.user_id, t.connection_id FROM tenant t WHERE EXISTS (
+           SELECT t.user_id, t.connection_id FROM tenant t CROSS JOIN LATERAL (
              SELECT 1 FROM event_forward e WHERE e.status = 'waiting'
-               AND e.user_id = t.user_id AND e.connection_id = t.connection_id AND e.next_at <= now())
+               AND e.user_id = t.user_id AND e.connection_id = t.connection_id AND e.next_at <= now()
+             ORDER BY e.next_at, e.sequence LIMIT 1) due
          ), share AS (
            SELECT greatest(1, ceil($3::float8 / greatest(1, count(*))))::int AS each FROM busy
          ), picked AS (
-           SELECT d.user_id, d.connection_id, d.event_id FROM busy b CROSS JOIN share CROSS JOIN LATERAL (
-             SELECT f.user_id, f.connection_id, f.event_id FROM event_forward f
+           SELECT d.place FROM busy b CROSS JOIN share CROSS JOIN LATERAL (
+             SELECT f.ctid AS place FROM event_forward f
              WHERE f.status = 'waiting' AND f.user_id = b.user_id AND f.connection_id = b.connection_id
                AND f.next_at <= now() AND (f.profile_id IS NULL OR NOT EXISTS (
-                 SELECT 1 FROM event_forward e WHERE e.status = 'waiting' AND e.connection_id = f.connection_id
-                   AND e.profile_id = f.profile_id AND e.user_id = f.user_id AND e.sequence < f.sequence
+                 SELECT 1 FROM event_forward e WHERE e.status = 'waiting' AND e.user_id = f.user_id
+                   AND e.connection_id = f.connection_id AND e.profile_id = f.profile_id AND e.sequence < f.sequence
                    AND (e.first_failed_at IS NULL OR e.first_failed_at > now() - interval '${HOLD}')))
              ORDER BY f.next_at, f.sequence LIMIT share.each) d
            LIMIT $3
          ), locked AS (
-           SELECT f.user_id, f.connection_id, f.event_id FROM event_forward f
-           JOIN picked USING (user_id, connection_id, event_id)
-           WHERE f.status = 'waiting' AND f.next_at <= now() FOR UPDATE OF f SKIP LOCKED
+           SELECT f.ctid AS place FROM event_forward f
+           WHERE f.ctid = ANY(ARRAY(SELECT place FROM picked)) AND f.status = 'waiting' AND f.next_at <= now()
+           FOR UPDATE SKIP LOCKED
          ), taken AS (
            UPDATE event_forward f SET lease = $1, next_at = now() + make_interval(secs => $2)
-           FROM locked l
-           WHERE f.user_id = l.user_id AND f.connection_id = l.connection_id AND f.event_id = l.event_id
+           WHERE f.ctid = ANY(ARRAY(SELECT place FROM locked))
            RETURNING f.user_id, f.connection_id, f.event_id, f.sequence, f.attempts
          )
          SELECT t.user_id::float8 AS "userId", t.connection_id AS "connectionId", t.event_id AS "eventId",
