@@ -17,6 +17,11 @@ export interface StoredKey {
   sealedKey: string;
 }
 
+const COLUMNS = `user_id AS "userId", id, account_id AS "accountId", account_name AS "accountName",
+  public_api_key AS "publicApiKey", label, is_default AS "isDefault", status, masked_key AS "maskedKey",
+  sealed_key AS "sealedKey", key_version AS "keyVersion", capabilities, currency, timezone,
+  connected_at AS "connectedAt", last_validated_at AS "lastValidatedAt", validation_started_at AS "validationStartedAt"`;
+
 /** Rows of `connection`, each statement bound to its user. */
 @Injectable()
 export class ConnectionRepository {
@@ -29,13 +34,16 @@ export class ConnectionRepository {
     );
   }
 
-  /** The given connection, else the user's default. */
+  /** The given connection, else the user's default. Every call begins with it: written out, it costs half. */
   async one(userId: number, connectionId: string | undefined): Promise<Connection | null> {
-    const where = {
-      userId: String(userId),
-      ...(connectionId === undefined ? { isDefault: true } : { id: connectionId }),
-    };
-    return this.db.forUser(userId, (manager) => manager.findOne(Connection, { where }));
+    const [row] = await this.db.forUser(userId, (manager) =>
+      query<Connection>(
+        manager,
+        `SELECT ${COLUMNS} FROM connection WHERE user_id = $1 AND ${connectionId === undefined ? 'is_default' : 'id = $2'}`,
+        connectionId === undefined ? [userId] : [userId, connectionId],
+      ),
+    );
+    return row ?? null;
   }
 
   async byAccount(userId: number, accountId: string): Promise<Connection | null> {
