@@ -21,6 +21,8 @@ const REFRESH_MS = 2_000;
 const LOOK_MS = 30_000;
 const MOST_LOOKED_AT = 10_000;
 
+/** A connection, as far as it matters here. */
+type Whose = Pick<Connection, 'userId' | 'id' | 'timezone'>;
 type Counted<T> = T & { stats: CampaignStats | null };
 
 /**
@@ -65,7 +67,7 @@ export class CampaignFiguresService {
   }
 
   /** Leaves what is due of the campaigns' figures to the job, for a read that may not ask Klaviyo. Never fails. */
-  async wanted(connection: Connection, campaigns: readonly Campaign[]): Promise<void> {
+  async wanted(connection: Whose, campaigns: readonly Campaign[]): Promise<void> {
     const now = this.clock.now();
     if ((this.lookedAt.get(connection.id) ?? -Infinity) > now - LOOK_MS) return;
     this.look(connection.id, now);
@@ -95,7 +97,7 @@ export class CampaignFiguresService {
       const ids = sent.map(({ id }) => id);
       if (ids.length === 0) return;
       for (const { id, messages, at } of await this.figures.known(Number(connection.userId), connection.id, ids))
-        stats.set(id, campaignStats(Object.values(messages), connection.currency, at));
+        stats.set(id, campaignStats(Object.values(messages), connection.currency, at.toISOString()));
     });
     return campaigns.map((campaign) => ({ ...campaign, stats: stats.get(campaign.id) ?? null }));
   }
@@ -135,12 +137,12 @@ export class CampaignFiguresService {
     if (due.length > 0) await this.leave(connection, due);
   }
 
-  private due(connection: Connection, sent: readonly Campaign[]): Promise<string[]> {
+  private due(connection: Whose, sent: readonly Campaign[]): Promise<string[]> {
     const windows = windowsFor(sent.map(momentOf), this.clock.now(), connection.timezone);
     return this.plans.due(Number(connection.userId), connection.id, windows);
   }
 
-  private async leave(connection: Connection, windows: readonly string[]): Promise<void> {
+  private async leave(connection: Whose, windows: readonly string[]): Promise<void> {
     const userId = Number(connection.userId);
     const connectionId = connection.id;
     await this.runs.together(userId, async (manager) => {
@@ -156,7 +158,7 @@ export class CampaignFiguresService {
     if (oldest !== undefined) this.lookedAt.delete(oldest);
   }
 
-  private async quietly(connection: Connection, msg: string, work: () => Promise<void>): Promise<void> {
+  private async quietly(connection: Whose, msg: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {

@@ -76,6 +76,6 @@ function entryOf(row: HistoryRow, currency: string | null): CampaignHistoryEntry
     klaviyoStatus,
     scheduledAt: scheduledAt?.toISOString() ?? null,
     sentAt: sentAt?.toISOString() ?? null,
-    stats: counts && computedAt ? campaignStats([counts], currency, computedAt) : null,
+    stats: counts && computedAt ? campaignStats([counts], currency, computedAt.toISOString()) : null,
   };
 }

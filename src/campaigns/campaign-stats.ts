@@ -40,7 +40,7 @@ export interface CampaignStats {
 export function campaignStats(
   messages: readonly MessageCounts[],
   currency: string | null,
-  computedAt: Date,
+  computedAt: string,
 ): CampaignStats {
   const [only] = messages;
   const total = (name: keyof MessageCounts) =>
@@ -67,7 +67,7 @@ export function campaignStats(
     conversions: total('conversions'),
     revenue: total('revenue'),
     currency,
-    computedAt: computedAt.toISOString(),
+    computedAt,
   };
 }
 

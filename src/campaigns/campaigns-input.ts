@@ -1,5 +1,5 @@
+import type { CursorBinding } from '../common/page';
 import type { Source } from '../common/read.dto';
-import type { Connection } from '../connection/connection.entity';
 import type { Campaign, Place } from './campaign';
 import type { CampaignStats } from './campaign-stats';
 import type { CampaignStatus } from './campaign-status';
@@ -52,9 +52,10 @@ export interface CampaignsPage<P> {
 export const MOST_TOTAL = 10_000;
 
 /** To what a cursor belongs; instants as they are, however they were spelled. */
-export function bindingOf(connection: Connection, input: CampaignsInput): string {
+export function bindingOf(userId: number, connectionId: string, input: CampaignsInput): CursorBinding {
   const { status, channel = 'email', archived, from, to, source = 'auto' } = input;
   const instants = [from, to].map((instant) => (instant === undefined ? null : Date.parse(instant)));
   const statuses = status ? [...status].sort() : null;
-  return JSON.stringify(['campaign', connection.id, statuses, channel, archived ?? null, ...instants, source]);
+  const scope = JSON.stringify(['campaign', connectionId, statuses, channel, archived ?? null, ...instants, source]);
+  return { userId, scope };
 }

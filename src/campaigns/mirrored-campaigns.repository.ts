@@ -15,7 +15,7 @@ export interface CampaignFilter {
   to: Date | undefined;
 }
 
-/** A campaign of the mirror, with the counts of its last report where they were asked for. */
+/** A campaign of the mirror, instants as they are answered, with the counts of its last report where they were asked for. */
 export interface MirroredRow {
   id: string;
   name: string | null;
@@ -24,27 +24,51 @@ export interface MirroredRow {
   channel: string | null;
   archived: boolean;
   audiences: { included: string[]; excluded: string[] };
-  createdAt: Date | null;
-  updatedAt: Date | null;
-  scheduledAt: Date | null;
-  sentAt: Date | null;
+  createdAt: string | null;
+  updatedAt: string | null;
+  scheduledAt: string | null;
+  sentAt: string | null;
   messages?: Record<string, MessageCounts> | null;
-  computedAt?: Date | null;
+  computedAt?: string | null;
 }
 
+/** The first page of a connection, with what says whether the mirror may give it. */
+export interface FirstPage {
+  userId: string;
+  id: string;
+  status: 'active' | 'invalid';
+  currency: string | null;
+  timezone: string | null;
+  /** Null before the mirror is complete; there are no rows then. */
+  syncedAt: Date | null;
+  rows: MirroredRow[] | null;
+  /** All that match, counted up to what was wanted and one more; null where that was not. */
+  total: number | null;
+}
+
+/** Said by PostgreSQL as it is answered: cheaper than a Date made and spelled for each. */
+const instant = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 const COLUMNS = `c.klaviyo_id AS id, c.name, c.status, c.klaviyo_status AS "klaviyoStatus", c.channel, c.archived,
-  c.audiences, c.created_at AS "createdAt", c.updated_at AS "updatedAt", c.scheduled_at AS "scheduledAt",
-  c.sent_at AS "sentAt"`;
-const COUNTS = ', f.messages, f.computed_at AS "computedAt"';
+  c.audiences, ${instant('c.created_at')} AS "createdAt", ${instant('c.updated_at')} AS "updatedAt",
+  ${instant('c.scheduled_at')} AS "scheduledAt", ${instant('c.sent_at')} AS "sentAt"`;
+const COUNTS = `, f.messages, ${instant('f.computed_at')} AS "computedAt"`;
 const WITH_COUNTS = `LEFT JOIN campaign_figure f ON f.user_id = c.user_id AND f.connection_id = c.connection_id
   AND f.klaviyo_id = c.klaviyo_id`;
-const MATCHING = `c.user_id = $1 AND c.connection_id = $2 AND c.deleted_at IS NULL
+const matching = (connection: '$2' | 'k.id') => `c.user_id = $1 AND c.connection_id = ${connection}
+  AND c.deleted_at IS NULL
   AND ($3::text IS NULL OR c.channel = $3) AND ($4::text[] IS NULL OR c.status = ANY($4))
   AND ($5::boolean IS NULL OR c.archived = $5)
   AND ($6::timestamptz IS NULL OR c.moment >= $6) AND ($7::timestamptz IS NULL OR c.moment < $7)`;
-
-const TOTAL = `, (SELECT count(*)::int FROM (SELECT 1 FROM mirrored_campaign c WHERE ${MATCHING} LIMIT $11) AS counted)
-  AS total`;
+/** The rows of a page are chosen along an index before anything is joined to them. */
+const page = (connection: '$2' | 'k.id', counts: boolean, after = '') => `
+  SELECT ${COLUMNS}${counts ? COUNTS : ''} FROM (
+    SELECT * FROM mirrored_campaign c WHERE ${matching(connection)} ${after}
+    ORDER BY c.moment DESC, c.klaviyo_id LIMIT $8) AS c
+  ${counts ? WITH_COUNTS : ''} ORDER BY c.moment DESC, c.klaviyo_id`;
+const counted = (connection: '$2' | 'k.id', most: '$8' | '$9') => `
+  SELECT count(*)::int AS count FROM (
+    SELECT 1 FROM mirrored_campaign c WHERE ${matching(connection)} LIMIT ${most}) AS counted`;
+const AFTER = 'AND ($9::timestamptz IS NULL OR (c.moment <= $9 AND (c.moment < $9 OR c.klaviyo_id > $10)))';
 
 /** What is read of `mirrored_campaign`, each statement bound to its user. */
 @Injectable()
@@ -52,47 +76,58 @@ export class MirroredCampaignsRepository {
   constructor(private readonly db: Db) {}
 
   /**
-   * Newest first, then by id, each with its figures where those are wanted. The rows of the page are chosen before
-   * anything is joined to them, along an index.
-   * @param which `after` is the place of the last one given; `most` counts all that match, up to it and one more
+   * Newest first, then by id, each with its figures where those are wanted.
+   * @param which `after` is the place of the last one given
    */
   async page(
     userId: number,
     connectionId: string,
     filter: CampaignFilter,
-    which: { after: Place | null; limit: number; counts: boolean; most: number | null },
-  ): Promise<{ rows: MirroredRow[]; total: number | null }> {
-    const { after, limit, counts, most } = which;
+    which: { after: Place | null; limit: number; counts: boolean },
+  ): Promise<MirroredRow[]> {
+    const { after, limit, counts } = which;
+    return this.db.forUser(userId, (manager) =>
+      query<MirroredRow>(manager, page('$2', counts, AFTER), [
+        ...params(userId, connectionId, filter),
+        limit,
+        after && new Date(after[0]),
+        after && after[1],
+      ]),
+    );
+  }
+
+  /**
+   * The first page of a connection (the user's default when undefined) and how old its mirror is: one statement, since
+   * it is what is read most. Undefined where there is no such connection.
+   * @param which `most` counts all that match, up to it and one more
+   */
+  async first(
+    userId: number,
+    connectionId: string | undefined,
+    filter: CampaignFilter,
+    which: { limit: number; counts: boolean; most: number | null },
+  ): Promise<FirstPage | undefined> {
+    const { limit, counts, most } = which;
     const rows = await this.db.forUser(userId, (manager) =>
-      query<MirroredRow & { total?: number }>(
+      query<FirstPage>(
         manager,
-        `SELECT ${COLUMNS}${counts ? COUNTS : ''}${most === null ? '' : TOTAL}
-         FROM (
-           SELECT * FROM mirrored_campaign c WHERE ${MATCHING}
-             AND ($8::timestamptz IS NULL OR (c.moment <= $8 AND (c.moment < $8 OR c.klaviyo_id > $9)))
-           ORDER BY c.moment DESC, c.klaviyo_id LIMIT $10) AS c
-         ${counts ? WITH_COUNTS : ''}
-         ORDER BY c.moment DESC, c.klaviyo_id`,
-        [
-          ...params(userId, connectionId, filter),
-          after && new Date(after[0]),
-          after && after[1],
-          limit,
-          ...(most === null ? [] : [most + 1]),
-        ],
+        `SELECT k.user_id AS "userId", k.id, k.status, k.currency, k.timezone, s.synced_at AS "syncedAt",
+           CASE WHEN s.synced_at IS NOT NULL
+             THEN (SELECT coalesce(json_agg(row), '[]') FROM (${page('k.id', counts)}) AS row) END AS rows,
+           ${most === null ? 'NULL::int' : `CASE WHEN s.synced_at IS NOT NULL THEN (${counted('k.id', '$9')}) END`} AS total
+         FROM connection k
+         LEFT JOIN mirror_state s ON s.user_id = k.user_id AND s.connection_id = k.id AND s.resource = 'campaigns'
+         WHERE k.user_id = $1 AND CASE WHEN $2::uuid IS NULL THEN k.is_default ELSE k.id = $2 END`,
+        [...params(userId, connectionId, filter), limit, ...(most === null ? [] : [most + 1])],
       ),
     );
-    return { rows, total: most === null ? null : (rows[0]?.total ?? 0) };
+    return rows[0];
   }
 
   /** How many match, counted up to `most` and one more. */
   async count(userId: number, connectionId: string, filter: CampaignFilter, most: number): Promise<number> {
     const rows = await this.db.forUser(userId, (manager) =>
-      query<{ count: number }>(
-        manager,
-        `SELECT count(*)::int AS count FROM (SELECT 1 FROM mirrored_campaign c WHERE ${MATCHING} LIMIT $8) AS counted`,
-        [...params(userId, connectionId, filter), most + 1],
-      ),
+      query<{ count: number }>(manager, counted('$2', '$8'), [...params(userId, connectionId, filter), most + 1]),
     );
     return rows[0]?.count ?? 0;
   }
@@ -126,7 +161,7 @@ export class MirroredCampaignsRepository {
   }
 }
 
-function params(userId: number, connectionId: string, filter: CampaignFilter): unknown[] {
+function params(userId: number, connectionId: string | undefined, filter: CampaignFilter): unknown[] {
   const { channel, statuses, archived, from, to } = filter;
   return [userId, connectionId, channel, statuses, archived, from, to].map((value) => value ?? null);
 }

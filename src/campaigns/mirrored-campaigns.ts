@@ -9,7 +9,14 @@ import {
   type CampaignWithStats,
   type MirrorPosition,
 } from './campaigns-input';
-import { MirroredCampaignsRepository, type CampaignFilter, type MirroredRow } from './mirrored-campaigns.repository';
+import {
+  MirroredCampaignsRepository,
+  type CampaignFilter,
+  type FirstPage,
+  type MirroredRow,
+} from './mirrored-campaigns.repository';
+
+type MirrorPage = CampaignsPage<MirrorPosition>;
 
 /** Campaigns as our mirror has them, with their last known figures. */
 @Injectable()
@@ -21,19 +28,45 @@ export class MirroredCampaigns {
     input: CampaignsInput,
     limit: number,
     from: MirrorPosition | undefined,
-  ): Promise<CampaignsPage<MirrorPosition>> {
-    const whole = input.limit === undefined && from === undefined;
-    const found = await this.campaigns.page(Number(connection.userId), connection.id, filterOf(input), {
+  ): Promise<MirrorPage> {
+    const userId = Number(connection.userId);
+    const filter = filterOf(input);
+    const rows = await this.campaigns.page(userId, connection.id, filter, {
       after: from?.place ?? null,
       limit: limit + 1,
       counts: input.includeStats === true,
-      // Where all are asked for, what came is counted most often; further pages say what the first one said.
-      most: whole || from ? null : MOST_TOTAL,
     });
-    const rows = found.rows.slice(0, limit).map((row) => toCampaign(row, connection.currency));
-    const last = found.rows.length > limit ? rows.at(-1) : undefined;
-    const total = from ? from.total : last ? await this.total(connection, input, found.total) : rows.length;
-    return { rows, next: last ? { place: placeOf(last), total } : null, total, readAt: null };
+    // Further pages say what the first one said; what is all there needs no counting.
+    if (from) return pageOf(rows, limit, connection.currency, from.total);
+    if (rows.length <= limit) return pageOf(rows, limit, connection.currency, rows.length);
+    const total = await this.campaigns.count(userId, connection.id, filter, MOST_TOTAL);
+    return pageOf(rows, limit, connection.currency, total);
+  }
+
+  /**
+   * The first page, and whose it is, at once.
+   * @returns undefined where there is no such connection, or nothing of it is mirrored yet
+   */
+  async first(
+    userId: number,
+    input: CampaignsInput,
+    limit: number,
+  ): Promise<{ connection: FirstPage; syncedAt: Date; page: MirrorPage } | undefined> {
+    const filter = filterOf(input);
+    const whole = input.limit === undefined;
+    const found = await this.campaigns.first(userId, input.connectionId, filter, {
+      limit: limit + 1,
+      counts: input.includeStats === true,
+      // Where all are asked for, what came is counted most often.
+      most: whole ? null : MOST_TOTAL,
+    });
+    if (!found?.rows || !found.syncedAt) return undefined;
+    const { rows, syncedAt, currency } = found;
+    const total =
+      rows.length <= limit
+        ? rows.length
+        : (found.total ?? (await this.campaigns.count(userId, found.id, filter, MOST_TOTAL)));
+    return { connection: found, syncedAt, page: pageOf(rows, limit, currency, total) };
   }
 
   /** @returns null for one that is gone at Klaviyo, undefined for one that was never seen */
@@ -44,12 +77,19 @@ export class MirroredCampaigns {
     const { stats, ...campaign } = toCampaign(found, connection.currency);
     return includeStats ? { ...campaign, stats: stats ?? null } : campaign;
   }
+}
 
-  private async total(connection: Connection, input: CampaignsInput, counted: number | null): Promise<number | null> {
-    const total =
-      counted ?? (await this.campaigns.count(Number(connection.userId), connection.id, filterOf(input), MOST_TOTAL));
-    return total <= MOST_TOTAL ? total : null;
-  }
+/** @param rows those of the page, and one more where there are any */
+function pageOf(
+  rows: readonly MirroredRow[],
+  limit: number,
+  currency: string | null,
+  counted: number | null,
+): MirrorPage {
+  const shown = (rows.length > limit ? rows.slice(0, limit) : rows).map((row) => toCampaign(row, currency));
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  const total = counted !== null && counted <= MOST_TOTAL ? counted : null;
+  return { rows: shown, next: last ? { place: placeOf(last), total } : null, total, readAt: null };
 }
 
 function filterOf({ status, channel = 'email', archived, from, to }: CampaignsInput): CampaignFilter {
@@ -71,10 +111,10 @@ function toCampaign(row: MirroredRow, currency: string | null): CampaignWithStat
     channel: row.channel,
     archived: row.archived,
     audiences: row.audiences,
-    createdAt: row.createdAt && row.createdAt.toISOString(),
-    updatedAt: row.updatedAt && row.updatedAt.toISOString(),
-    scheduledAt: row.scheduledAt && row.scheduledAt.toISOString(),
-    sentAt: row.sentAt && row.sentAt.toISOString(),
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+    scheduledAt: row.scheduledAt,
+    sentAt: row.sentAt,
   };
   return row.messages === undefined ? campaign : { ...campaign, stats: statsOf(row, currency) };
 }

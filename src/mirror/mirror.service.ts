@@ -67,22 +67,28 @@ export class MirrorService {
       if (source === 'mirror') throw new AppError('NOT_SYNCED');
       return this.live(answers);
     }
-    const old = this.clock.now() - syncedAt.getTime() > this.env.mirrorMaxAgeSeconds * 1000;
-    const mirrored = async (stale: boolean) => ({
-      value: await answers.mirror(),
-      source: 'mirror' as const,
-      syncedAt: syncedAt.toISOString(),
-      stale,
-    });
-    if (source === 'mirror' || answers.begunOn === 'mirror') return mirrored(old || connection.status === 'invalid');
-    if (connection.status === 'invalid') return mirrored(true);
-    if (!old) return mirrored(false);
+    const at = (stale: boolean) => ({ source: 'mirror' as const, syncedAt: syncedAt.toISOString(), stale });
+    const mirrored = async (provenance: Provenance) => ({ value: await answers.mirror(), ...provenance });
+    const known = this.knows(connection.status, syncedAt, answers.begunOn === 'mirror' ? 'mirror' : source);
+    if (known) return mirrored(known);
     try {
       return await this.live(answers);
     } catch (error) {
-      if (error instanceof AppError && UNANSWERED.has(error.code)) return mirrored(true);
+      if (error instanceof AppError && UNANSWERED.has(error.code)) return mirrored(at(true));
       throw error;
     }
+  }
+
+  /**
+   * What a mirror of that age answers by itself; undefined where Klaviyo is to be asked.
+   * @param syncedAt when the oldest resource of the answer was last synchronised
+   */
+  knows(status: Readable['status'], syncedAt: Date, source: Source): Provenance | undefined {
+    if (source === 'live') return undefined;
+    const old = this.clock.now() - syncedAt.getTime() > this.env.mirrorMaxAgeSeconds * 1000;
+    const invalid = status === 'invalid';
+    if (source === 'auto' && old && !invalid) return undefined;
+    return { source: 'mirror', syncedAt: syncedAt.toISOString(), stale: old || invalid };
   }
 
   private async live<T>(answers: Answers<T>): Promise<Provenance & { value: T }> {

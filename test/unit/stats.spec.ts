@@ -1,7 +1,7 @@
 import { campaignStats, type MessageCounts } from '../../src/campaigns/campaign-stats';
 import { timeframeOf, windowNamed, windowsFor } from '../../src/campaigns/report-window';
 
-const AT = new Date('2026-11-22T10:00:00Z');
+const AT = '2026-11-22T10:00:00.000Z';
 const counts = (given: Partial<MessageCounts>): MessageCounts => ({
   recipients: null,
   delivered: null,
