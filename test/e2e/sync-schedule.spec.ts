@@ -257,6 +257,75 @@ describe('synchronisation by the clock', () => {
       expect(JSON.stringify(logged())).toContain('(KLAVIYO_UNAVAILABLE)');
     });
 
+    it('tells those who are to be told when it is over, and when the connection is gone', async () => {
+      const [reader, leaving] = [await someone(), await someone()];
+      const alerting = await startApp({
+        klaviyoUrl: stage.sandbox.url,
+        database: stage.app.database,
+        // Nobody listens there: what is to be told waits in the database.
+        env: { ...CALLERS, ALERT_WEBHOOK_URL: 'http://127.0.0.1:9/' },
+      });
+      const ended = (of: Reader, status: string) =>
+        stage.sql(
+          `INSERT INTO sync_run (user_id, id, connection_id, mode, trigger, status, resources, finished_at)
+           VALUES ($1, gen_random_uuid(), $2, 'full', 'api', $3, '{lists}', now())`,
+          [of.userId, of.connectionId, status],
+        );
+      const incidents = (of: Reader, isOver: boolean) =>
+        until(
+          () =>
+            stage.sql<{ type: string; severity: string; over: boolean }>(
+              `SELECT type, severity, resolved_at IS NOT NULL AS over FROM alert_incident WHERE connection_id = $1`,
+              [of.connectionId],
+            ),
+          (rows) => rows.length === 1 && rows[0]?.over === isOver,
+        );
+      try {
+        await ended(reader, 'partial');
+        await ended(leaving, 'failed');
+        await tick(alerting);
+        expect(await incidents(reader, false)).toMatchObject([{ type: 'sync.failed', severity: 'warning' }]);
+        expect(await incidents(leaving, false)).toMatchObject([{ type: 'sync.failed', severity: 'error' }]);
+        await ended(reader, 'succeeded');
+        await tick(alerting);
+        await incidents(reader, true);
+        await alerting.http
+          .delete(`${API}/connect`)
+          .set(alerting.asService)
+          .query({ userId: leaving.userId })
+          .expect(200);
+        await incidents(leaving, true);
+      } finally {
+        await alerting.stop();
+      }
+    });
+
+    it('shows how old the mirrors are as metrics, whoever’s they are', async () => {
+      const [reader, other] = [await someone(), await someone()];
+      for (const [of, hours, rows] of [
+        [reader, 5, 70],
+        [other, 1, 8],
+      ] as const)
+        await stage.sql(
+          `INSERT INTO mirror_state (user_id, connection_id, resource, complete_at, synced_at, live_rows)
+           VALUES ($1, $2, 'segments', now(), now() - make_interval(hours => $3), $4)`,
+          [of.userId, of.connectionId, hours, rows],
+        );
+      // One that was not asked within the last seconds.
+      const asked = await startApp({ klaviyoUrl: stage.sandbox.url, database: stage.app.database, env: CALLERS });
+      try {
+        const { text } = await asked.http.get('/metrics').expect(200);
+        const value = (series: string) => Number(text.split(`${series} `)[1]?.split('\n', 1)[0]);
+        expect(value('klaviyo_mirror_lag_seconds{resource="segments"}')).toBeGreaterThanOrEqual(18_000);
+        expect(value('klaviyo_mirror_late_connections{resource="segments"}')).toBe(1);
+        expect(value('klaviyo_mirror_rows{resource="segments"}')).toBe(78);
+        expect(value('klaviyo_sync_open_runs{status="queued"}')).toBeGreaterThanOrEqual(1);
+        expect(text).not.toContain(reader.connectionId);
+      } finally {
+        await asked.stop();
+      }
+    });
+
     it('removes the log after 7 days, and runs after 90 but for the newest 20', async () => {
       const reader = await someone();
       await stage.sql(
