@@ -27,10 +27,6 @@ async function connected(stack: Stack, userId: number, seed: number): Promise<Ac
     windowPhaseMs: (userId * 7919) % 60_000,
     seed: seed + userId,
     profiles: PROFILES,
-    lists: 5,
-    segments: 2,
-    campaigns: 10,
-    events: 2000,
   };
   return { userId, ...(await connectAccount(stack, userId, account)) };
 }
