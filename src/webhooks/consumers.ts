@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { CampaignEngagementService } from '../campaigns/campaign-engagement.service';
 import { EventMirrorService } from '../events/event-mirror.service';
 import { GroupsService, type MemberChange } from '../groups/groups.service';
+import { MirrorStatesRepository } from '../mirror/mirror-states.repository';
 import { changesProfile, engagementOf, isMerge, membershipOf } from './consumers-topics';
 import { ConsumersRepository } from './consumers.repository';
 import { Forwards } from './forwards';
@@ -24,6 +25,7 @@ export class Consumers {
     private readonly mirror: EventMirrorService,
     private readonly groups: GroupsService,
     private readonly campaigns: CampaignEngagementService,
+    private readonly states: MirrorStatesRepository,
     private readonly lookups: ConsumersRepository,
     private readonly refreshes: ProcessRefreshRepository,
     private readonly forwards: Forwards,
@@ -41,13 +43,19 @@ export class Consumers {
       events.map(({ externalId, ...event }) => ({ ...event, id: externalId })),
     );
     await this.groups.noteMembers(userId, connectionId, await this.memberChanges(userId, connectionId, events));
-    await this.refreshes.want(userId, connectionId, profilesToRead(events));
+    await this.readAgain(userId, connectionId, profilesToRead(events));
     // Whatever an event that comes once more counts for was counted the first time.
     const first = events.filter((event) => !event.again);
     const again = events.filter((event) => event.again);
     await this.campaigns.noteEngagement(userId, connectionId, first.flatMap(engagement));
     await this.forwards.plan(userId, connectionId, first);
     if (again.length > 0) await this.forwards.replay(userId, connectionId, again);
+  }
+
+  /** Where people were never mirrored there is nothing to bring up to date: the first pass will read all of them. */
+  private async readAgain(userId: number, connectionId: string, profileIds: readonly string[]): Promise<void> {
+    if (profileIds.length === 0 || !(await this.states.of(userId, connectionId)).has('profiles')) return;
+    await this.refreshes.want(userId, connectionId, profileIds);
   }
 
   /** Klaviyo names lists by their names in events. */

@@ -28,6 +28,7 @@ export class ProfileRefresher implements OnModuleInit, OnApplicationBootstrap {
   private readonly active = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
   private looking = false;
+  private failing = false;
 
   constructor(
     @Inject(ENV) private readonly env: Env,
@@ -58,8 +59,11 @@ export class ProfileRefresher implements OnModuleInit, OnApplicationBootstrap {
     this.looking = true;
     try {
       for (const tenant of await this.system.dueRefreshes(LANES * 2)) this.begin(tenant);
-    } catch {
-      // PostgreSQL out of reach: what is due stays due, and others say so.
+      this.failing = false;
+    } catch (error) {
+      // What is due stays due.
+      if (!this.failing) this.logger.warn({ msg: 'reading people again is held up', err: error });
+      this.failing = true;
     }
     this.looking = false;
   }
