@@ -1,17 +1,23 @@
 import { Signal } from './halt';
-import type { ReadPage } from './page-store';
 
 /** Rows of one commit: enough that its fixed cost does not count, few enough that it is short. */
 const MOST_ROWS = 3000;
 /** Rows that wait to be stored; whoever reads waits beyond that, so that memory is bounded. */
 const MOST_WAITING = 6000;
 
+/** What the writer must know of a page. */
+interface Writable {
+  readonly rows: readonly unknown[];
+  /** Told once it is stored. */
+  readonly stored: () => void;
+}
+
 /**
  * Stores the pages of a run, whichever resource they are of: all that have come while the last ones were stored go
  * together, so that commits are few and their size follows the pace by itself.
  */
-export class PageWriter {
-  private ready: ReadPage[] = [];
+export class PageWriter<Page extends Writable> {
+  private ready: Page[] = [];
   private rows = 0;
   private writing = false;
   /** Nothing is stored any more. */
@@ -20,11 +26,11 @@ export class PageWriter {
 
   /** @param store one commit. @param failure told once; nothing is stored after it */
   constructor(
-    private readonly store: (pages: readonly ReadPage[]) => Promise<void>,
+    private readonly store: (pages: readonly Page[]) => Promise<void>,
     private readonly failure: (error: unknown) => void,
   ) {}
 
-  push(page: ReadPage): void {
+  push(page: Page): void {
     if (this.over) return;
     this.ready.push(page);
     this.rows += page.rows.length;
@@ -66,7 +72,7 @@ export class PageWriter {
     }
   }
 
-  private take(): ReadPage[] {
+  private take(): Page[] {
     let rows = 0;
     let count = 0;
     while (count < this.ready.length && (count === 0 || rows + (this.ready[count]?.rows.length ?? 0) <= MOST_ROWS)) {

@@ -114,7 +114,7 @@ export class PassRunner {
       const verdict = this.judge(error);
       if (verdict.kind === 'gone') await this.gone(window.part).catch((failure: unknown) => meet(this.judge(failure)));
       else if (verdict.kind !== 'restart') meet(verdict);
-      else if (!window.restart()) meet({ kind: 'fail', code: 'KLAVIYO_REJECTED' });
+      else if (!window.restart()) meet({ kind: 'fail', code: 'SYNC_PAGES_REPEAT' });
     } finally {
       this.reading -= 1;
       window.taken = false;

@@ -1,6 +1,7 @@
 import type { Clock } from '../common/clock';
 import type { Halt } from './halt';
 import type { PageWriter } from './page-writer';
+import type { ReadPage } from './page-store';
 import type { PassEnding } from './pass-ending';
 import type { PassRecordsRepository } from './pass-records.repository';
 import type { HeldRun } from './run-leases.repository';
@@ -10,7 +11,7 @@ export interface SliceWork {
   readonly run: HeldRun;
   readonly halt: Halt;
   readonly clock: Clock;
-  readonly writer: PageWriter;
+  readonly writer: PageWriter<ReadPage>;
   readonly ending: PassEnding;
   readonly records: PassRecordsRepository;
   /** Epoch milliseconds until which a call may take. */

@@ -5,7 +5,7 @@ import type { PassKind, Resource } from '../mirror/resources';
 import type { Syncer } from '../mirror/syncer';
 import { Halt } from './halt';
 import { PageWriter } from './page-writer';
-import type { PageStore } from './page-store';
+import type { PageStore, ReadPage } from './page-store';
 import type { PassEnding } from './pass-ending';
 import type { PassRecord, PassRecordsRepository } from './pass-records.repository';
 import { PassRunner, type PassOutcome } from './pass-runner';
@@ -51,7 +51,7 @@ const LOOK_MS = 500;
 /** Works on a run for less than a minute: its resources side by side, each after those that it builds on. */
 export class Slice {
   readonly halt = new Halt();
-  private readonly writer: PageWriter;
+  private readonly writer: PageWriter<ReadPage>;
   private readonly work: SliceWork;
   private readonly runners: PassRunner[] = [];
   private readonly ended = new Set<Resource>();

@@ -2,7 +2,7 @@ import type { Clock } from '../common/clock';
 import type { FetchedPage } from '../mirror/syncer';
 import { Signal, type Halt } from './halt';
 import type { PageWriter } from './page-writer';
-import type { StoredPass } from './page-store';
+import type { ReadPage, StoredPass } from './page-store';
 import type { Lanes } from './lanes';
 import type { PassTally } from './pass-tally';
 import type { WindowState } from './pass-records.repository';
@@ -14,7 +14,7 @@ export interface Reading {
   readonly of: StoredPass;
   readonly tally: PassTally;
   readonly lanes: Lanes;
-  readonly writer: PageWriter;
+  readonly writer: PageWriter<ReadPage>;
   readonly halt: Halt;
   readonly clock: Clock;
   /** Epoch milliseconds until which a call may take. */

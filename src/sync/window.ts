@@ -17,6 +17,8 @@ export interface StoredWindow {
 
 /** Narrower than twice this is not cut: Klaviyo counts whole seconds and bounds overlap by one. */
 const NARROWEST_MS = 2000;
+/** Beginnings again from the same place. */
+const MOST_RESTARTS = 3;
 /** How fast the density that was seen last replaces what was seen before. */
 const NEWS = 0.5;
 
@@ -43,6 +45,9 @@ export class Window {
   private readonly followed = new Set<string>();
   /** Where it begins, as far as is known. */
   private origin: number | null;
+  /** Where it began again last, and how often there. */
+  private restartedAt: number | null = null;
+  private restarts = 0;
   /** Rows a millisecond where it is being read; null before a first page. */
   private density: number | null = null;
 
@@ -85,9 +90,11 @@ export class Window {
     return true;
   }
 
-  /** Klaviyo takes the cursor no more: it goes on from where it stands. @returns false when that was tried already */
+  /** Klaviyo takes the cursor no more: it goes on from where it stands. @returns false when it never comes any further */
   restart(): boolean {
-    if (this.cursor === null) return false;
+    this.restarts = this.position === this.restartedAt ? this.restarts + 1 : 1;
+    this.restartedAt = this.position;
+    if (this.cursor === null || this.restarts > MOST_RESTARTS) return false;
     this.cursor = null;
     if (this.divisible && this.position !== null) this.from = this.position;
     this.followed.clear();
