@@ -1,15 +1,6 @@
 import { AppError } from '../common/errors';
 import type { Resource } from '../klaviyo/json-api';
-import {
-  LOCATION_FIELDS,
-  TEXT_FIELDS,
-  type EmailSubscription,
-  type Location,
-  type Profile,
-  type SmsSubscription,
-  type Subscriptions,
-  type TextField,
-} from './profile';
+import type { EmailSubscription, Location, Profile, SmsSubscription, Subscriptions, TextField } from './profile';
 
 /** Klaviyo's names of our text fields. */
 export const THEIR_NAMES: Readonly<Record<TextField, string>> = {
@@ -47,15 +38,24 @@ function unreadable(): AppError {
   return new AppError('KLAVIYO_UNAVAILABLE', { reason: 'an answer of Klaviyo is not the document it should be' });
 }
 
-/** Reads a profile of whatever revision. Every attribute may be null, absent or of another type than documented. */
-export function readProfile(resource: Pick<Resource, 'id' | 'attributes'>): Profile {
-  const { attributes } = resource;
-  const texts = Object.fromEntries(TEXT_FIELDS.map((name) => [name, text(attributes[THEIR_NAMES[name]])]));
+/**
+ * Reads a profile of whatever revision. Every attribute may be null, absent or of another type than documented.
+ * Spelled out: a page of the mirror is mapped 300 times a second.
+ */
+export function readProfile({ id, attributes }: Pick<Resource, 'id' | 'attributes'>): Profile {
   const { tags, ...customAttributes } = record(attributes['properties']) ?? {};
   return {
-    id: resource.id,
-    ...(texts as Record<TextField, string | null>),
-    location: readLocation(attributes['location']),
+    id,
+    email: text(attributes['email']),
+    phoneNumber: text(attributes['phone_number']),
+    externalId: text(attributes['external_id']),
+    firstName: text(attributes['first_name']),
+    lastName: text(attributes['last_name']),
+    organization: text(attributes['organization']),
+    title: text(attributes['title']),
+    image: text(attributes['image']),
+    locale: text(attributes['locale']),
+    location: readLocation(record(attributes['location']) ?? {}),
     customAttributes,
     tags: readTags(tags),
     subscriptions: readSubscriptions(attributes['subscriptions']),
@@ -64,17 +64,24 @@ export function readProfile(resource: Pick<Resource, 'id' | 'attributes'>): Prof
   };
 }
 
-function readLocation(value: unknown): Location {
-  const theirs = record(value) ?? {};
-  const entries = LOCATION_FIELDS.map((name) => {
-    const degrees = name === 'latitude' || name === 'longitude';
-    return [name, degrees ? number(theirs[name]) : text(theirs[name])] as const;
-  });
-  return Object.fromEntries(entries) as unknown as Location;
+function readLocation(theirs: Readonly<Record<string, unknown>>): Location {
+  return {
+    address1: text(theirs['address1']),
+    address2: text(theirs['address2']),
+    city: text(theirs['city']),
+    region: text(theirs['region']),
+    country: text(theirs['country']),
+    zip: text(theirs['zip']),
+    timezone: text(theirs['timezone']),
+    latitude: number(theirs['latitude']),
+    longitude: number(theirs['longitude']),
+    ip: text(theirs['ip']),
+  };
 }
 
 /** `properties.tags` is free: an array as we write it, or one text as others may have left it. Each tag once. */
 export function readTags(value: unknown): string[] {
+  if (value === undefined || value === null) return [];
   const items: unknown[] = Array.isArray(value) ? value : [value];
   const texts = items.map((item) => (typeof item === 'number' ? String(item) : item));
   return [...new Set(texts.filter((item) => typeof item === 'string' && item.trim() !== ''))] as string[];
