@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import { Cursors, DEFAULT_LIMIT } from '../common/page';
 import { ConnectionService } from '../connection/connection.service';
+import { GroupPagesRepository } from './group-pages.repository';
 import { GroupsKlaviyo } from './groups.klaviyo';
 import { MemberCountHistoryRepository, type CountEntry } from './member-count-history.repository';
 import type { GroupKind } from './member-count.entity';
-import { MirroredGroupsRepository } from './mirrored-groups.repository';
 
 export interface HistoryInput {
   connectionId?: string | undefined;
@@ -32,7 +32,7 @@ export class GroupHistoryService {
   constructor(
     private readonly connections: ConnectionService,
     private readonly history: MemberCountHistoryRepository,
-    private readonly groups: MirroredGroupsRepository,
+    private readonly groups: GroupPagesRepository,
     private readonly atKlaviyo: GroupsKlaviyo,
     private readonly cursors: Cursors,
   ) {}

@@ -8,8 +8,8 @@ import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { isCursorExpired } from '../klaviyo/klaviyo-error';
+import { GroupPagesRepository, type FirstPage, type GroupRow } from './group-pages.repository';
 import type { GroupKind } from './member-count.entity';
-import { MirroredGroupsRepository, type GroupRow } from './mirrored-groups.repository';
 
 /** What every list and segment has. */
 export interface NamedGroup {
@@ -64,21 +64,42 @@ const MOST_COUNTED = 10_000;
 export class GroupReader {
   constructor(
     private readonly connections: ConnectionService,
-    private readonly groups: MirroredGroupsRepository,
+    private readonly groups: GroupPagesRepository,
     private readonly clock: Clock,
   ) {}
+
+  /** The first page of the mirror and whether it may be answered; null where there is no such connection. */
+  async first(
+    userId: number,
+    connectionId: string | undefined,
+    wanted: Pick<GroupsWanted, 'kind' | 'name' | 'limit'>,
+  ): Promise<FirstPage | null> {
+    const { kind, name, limit } = wanted;
+    return this.groups.first(userId, connectionId, kind, { name, limit: limit + 1 });
+  }
 
   async mirrored<T>(wanted: GroupsWanted, fromMirror: (row: GroupRow) => T): Promise<GroupRows<T>> {
     const { kind, connection, name, limit, from } = wanted;
     const userId = Number(connection.userId);
     const after = from && 'after' in from ? from.after : undefined;
     const found = await this.groups.page(userId, connection.id, kind, { name, after, limit: limit + 1 });
+    return this.rowsOf(userId, connection.id, { kind, name, limit, after }, found, fromMirror);
+  }
+
+  /** @param found one more than wanted, where there are more */
+  async rowsOf<T>(
+    userId: number,
+    connectionId: string,
+    { kind, name, limit, after }: Pick<GroupsWanted, 'kind' | 'name' | 'limit'> & Partial<MirrorPosition>,
+    found: readonly GroupRow[],
+    fromMirror: (row: GroupRow) => T,
+  ): Promise<GroupRows<T>> {
     const given = found.slice(0, limit);
     const last = given.at(-1);
     const more = found.length > limit && last !== undefined;
     const total =
       more || after !== undefined
-        ? await this.groups.count(userId, connection.id, kind, name, MOST_COUNTED + 1)
+        ? await this.groups.count(userId, connectionId, kind, name, MOST_COUNTED + 1)
         : given.length;
     return {
       rows: given.map(fromMirror),

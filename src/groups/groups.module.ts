@@ -4,6 +4,7 @@ import { ConnectionModule } from '../connection/connection.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
 import { GroupHistoryController } from './group-history.controller';
 import { GroupHistoryService } from './group-history.service';
+import { GroupPagesRepository } from './group-pages.repository';
 import { GroupReader } from './group-reader';
 import { GroupSyncers } from './group-syncers';
 import { GroupsKlaviyo } from './groups.klaviyo';
@@ -35,6 +36,7 @@ import { MirroredGroupsRepository } from './mirrored-groups.repository';
     GroupsKlaviyo,
     GroupSyncers,
     MembershipsSyncer,
+    GroupPagesRepository,
     MirroredGroupsRepository,
     MembershipsRepository,
     MemberCountHistoryRepository,

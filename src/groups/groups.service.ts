@@ -1,13 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import { AppError } from '../common/errors';
-import { Cursors, DEFAULT_LIMIT } from '../common/page';
+import { Cursors, DEFAULT_LIMIT, type CursorBinding } from '../common/page';
 import { ALL_ROWS, type ReadPage, type Source } from '../common/read.dto';
+import { currentContext } from '../common/request-context';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
 import { MirrorService, type Provenance } from '../mirror/mirror.service';
 import { toDocument, type GivenGroup } from './groups.klaviyo';
-import { GroupReader, type GroupPosition, type GroupReads, type NamedGroup } from './group-reader';
+import { GroupPagesRepository, type GroupRow } from './group-pages.repository';
+import { GroupReader, type GroupPosition, type GroupReads, type GroupRows, type NamedGroup } from './group-reader';
 import type { GroupKind } from './member-count.entity';
 import { MemberCountsService, type MemberCountOf } from './member-counts.service';
 import { MembershipsRepository, type MemberChange } from './memberships.repository';
@@ -15,7 +17,7 @@ import { MirroredGroupsRepository } from './mirrored-groups.repository';
 
 export type { GroupReads, ReadGroups } from './group-reader';
 export type { MemberChange } from './memberships.repository';
-export type { GroupRow } from './mirrored-groups.repository';
+export type { GroupRow } from './group-pages.repository';
 
 export interface GroupsInput {
   connectionId?: string | undefined;
@@ -41,6 +43,7 @@ export class GroupsService {
     private readonly connections: ConnectionService,
     private readonly mirror: MirrorService,
     private readonly reader: GroupReader,
+    private readonly pages: GroupPagesRepository,
     private readonly groups: MirroredGroupsRepository,
     private readonly memberships: MembershipsRepository,
     private readonly counts: MemberCountsService,
@@ -58,25 +61,24 @@ export class GroupsService {
     input: GroupsInput,
     reads: Pick<GroupReads<T>, 'page' | 'fromMirror'>,
   ): Promise<ReadPage<T & Partial<MemberCountOf>>> {
-    const { source = 'auto', name, cursor } = input;
-    const connection = await this.connections.resolve(scope, input.connectionId);
-    const binding = { userId: scope.userId, scope: JSON.stringify([kind, connection.id, name ?? null, source]) };
-    const from = this.cursors.decode(binding, cursor) as GroupPosition | undefined;
+    const { cursor } = input;
     const limit = input.limit ?? (cursor === undefined ? ALL_ROWS : DEFAULT_LIMIT);
+    const quick = await this.firstPage(scope, kind, { ...input, limit }, reads.fromMirror);
+    if (quick) return quick;
+    const { source = 'auto', name } = input;
+    const connection = await this.connections.resolve(scope, input.connectionId);
+    const binding = bindingOf(scope.userId, connection.id, kind, input);
+    const from = this.cursors.decode(binding, cursor) as GroupPosition | undefined;
     const wanted = { kind, connection, name, limit, from, patient: input.includeStats === true };
     const { value, ...provenance } = await this.mirror.read(connection, [RESOURCES[kind]], source, {
       begunOn: from && ('after' in from ? 'mirror' : 'live'),
       mirror: () => this.reader.mirrored(wanted, reads.fromMirror),
       live: () => this.reader.live(wanted, reads.page),
     });
-    const { rows, rest, total } = value;
+    const { rows, ...place } = value;
     return {
       rows: input.includeStats === true ? await this.counted(connection, kind, rows, source, provenance) : rows,
-      pagination: {
-        limit,
-        nextCursor: rest === null ? null : this.cursors.encode(binding, rest),
-        ...(total === undefined ? {} : { total }),
-      },
+      pagination: this.pagination(binding, limit, place),
       ...provenance,
     };
   }
@@ -97,7 +99,7 @@ export class GroupsService {
     const read = (from: Source) =>
       this.mirror.read<T | null>(connection, [RESOURCES[kind]], from, {
         mirror: async () => {
-          const row = await this.groups.one(scope.userId, connection.id, kind, id);
+          const row = await this.pages.one(scope.userId, connection.id, kind, id);
           return row && reads.fromMirror(row);
         },
         live: async () => reads.one(await this.connections.accessOf(connection), id),
@@ -113,7 +115,7 @@ export class GroupsService {
 
   /** Whether the mirror holds a list or segment that is not gone. */
   async exists(userId: number, connectionId: string, kind: GroupKind, id: string): Promise<boolean> {
-    return (await this.groups.one(userId, connectionId, kind, id)) !== null;
+    return (await this.pages.one(userId, connectionId, kind, id)) !== null;
   }
 
   /** The lists that somebody is on by the mirror, oldest first. */
@@ -138,6 +140,35 @@ export class GroupsService {
     await this.groups.note(userId, connectionId, kind, toDocument(kind, group));
   }
 
+  /** What is asked most, in one statement: a first page that the mirror answers by itself. Else undefined. */
+  private async firstPage<T extends NamedGroup>(
+    scope: UserScope,
+    kind: GroupKind,
+    input: GroupsInput & { limit: number },
+    fromMirror: (row: GroupRow) => T,
+  ): Promise<ReadPage<T> | undefined> {
+    const { source = 'auto', name, limit } = input;
+    if (source === 'live' || input.cursor !== undefined || input.includeStats === true) return undefined;
+    const { userId } = scope;
+    const wanted = { kind, name, limit };
+    const first = await this.reader.first(userId, input.connectionId, wanted);
+    const provenance = first?.syncedAt && this.mirror.knows(first.status, first.syncedAt, source);
+    if (!first || !provenance) return undefined;
+    const context = currentContext();
+    if (context) context.connectionId = first.connectionId;
+    const { rows, ...place } = await this.reader.rowsOf(userId, first.connectionId, wanted, first.rows, fromMirror);
+    const binding = bindingOf(userId, first.connectionId, kind, input);
+    return { rows, pagination: this.pagination(binding, limit, place), ...provenance };
+  }
+
+  private pagination(binding: CursorBinding, limit: number, { rest, total }: Omit<GroupRows<unknown>, 'rows'>) {
+    return {
+      limit,
+      nextCursor: rest === null ? null : this.cursors.encode(binding, rest),
+      ...(total === undefined ? {} : { total }),
+    };
+  }
+
   private async counted<T extends NamedGroup>(
     connection: Connection,
     kind: GroupKind,
@@ -160,4 +191,8 @@ export class GroupsService {
 function askingFor(connection: Connection, source: Source, read: Provenance): 'now' | 'later' | 'never' {
   if (connection.status === 'invalid') return 'never';
   return source === 'mirror' || read.stale ? 'later' : 'now';
+}
+
+function bindingOf(userId: number, connectionId: string, kind: GroupKind, input: GroupsInput): CursorBinding {
+  return { userId, scope: JSON.stringify([kind, connectionId, input.name ?? null, input.source ?? 'auto']) };
 }

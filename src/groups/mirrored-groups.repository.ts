@@ -2,18 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { foldName } from '../common/name-filter';
 import { Db, query } from '../database/scope';
 import type { GroupKind } from './member-count.entity';
-
-/** A list or segment; instants are RFC 3339 in UTC, what a revision or kind does not know is null. */
-export interface GroupRow {
-  id: string;
-  name: string | null;
-  optInProcess: string | null;
-  isActive: boolean | null;
-  isProcessing: boolean | null;
-  isStarred: boolean | null;
-  createdAt: string | null;
-  updatedAt: string | null;
-}
+import type { GroupRow } from './group-pages.repository';
 
 /** As it comes from Klaviyo. */
 export interface GroupDocument extends GroupRow {
@@ -29,89 +18,11 @@ export interface LiveGroup {
   membersSeenAt: Date | null;
 }
 
-export interface GroupsWanted {
-  /** A part of the name; compared as `foldName` has it. */
-  name?: string | undefined;
-  /** The last row given. */
-  after?: { createdAt: string | null; id: string } | undefined;
-  limit: number;
-}
-
-interface StoredGroup extends Omit<GroupRow, 'createdAt' | 'updatedAt'> {
-  createdAt: Date | null;
-  updatedAt: Date | null;
-}
-
-const COLUMNS = `klaviyo_id AS id, name, opt_in_process AS "optInProcess", is_active AS "isActive",
-  is_processing AS "isProcessing", is_starred AS "isStarred", created_at AS "createdAt", updated_at AS "updatedAt"`;
 const LIVE = 'user_id = $1 AND connection_id = $2 AND kind = $3 AND deleted_at IS NULL';
-/** Klaviyo's own order: oldest first. */
-const PLACE = `coalesce(created_at, '-infinity'), klaviyo_id COLLATE "C"`;
-
-/** Rows of `mirrored_group`, each statement bound to its user. */
+/** Rows of `mirrored_group` as they are written, each statement bound to its user. */
 @Injectable()
 export class MirroredGroupsRepository {
   constructor(private readonly db: Db) {}
-
-  /** Groups in Klaviyo's order (by creation, then id), those that are gone left out. */
-  async page(userId: number, connectionId: string, kind: GroupKind, wanted: GroupsWanted): Promise<GroupRow[]> {
-    const { name, after, limit } = wanted;
-    const rows = await this.db.forUser(userId, (manager) =>
-      query<StoredGroup>(
-        manager,
-        `SELECT ${COLUMNS} FROM mirrored_group
-         WHERE ${LIVE} AND ($4::text IS NULL OR strpos(folded_name, $4) > 0)
-           AND ($6::text IS NULL OR (${PLACE}) > ($5::timestamptz, $6))
-         ORDER BY ${PLACE} LIMIT $7`,
-        [userId, connectionId, kind, folded(name), after?.createdAt ?? '-infinity', after?.id ?? null, limit],
-      ),
-    );
-    return rows.map(toRow);
-  }
-
-  /** How many there are, counted no further than `most`. */
-  async count(
-    userId: number,
-    connectionId: string,
-    kind: GroupKind,
-    name: string | undefined,
-    most: number,
-  ): Promise<number> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
-      query<{ count: number }>(
-        manager,
-        `SELECT count(*)::int AS count FROM (
-           SELECT 1 FROM mirrored_group WHERE ${LIVE} AND ($4::text IS NULL OR strpos(folded_name, $4) > 0) LIMIT $5) AS n`,
-        [userId, connectionId, kind, folded(name), most],
-      ),
-    );
-    return counted?.count ?? 0;
-  }
-
-  /** Null when it is unknown or gone. */
-  async one(userId: number, connectionId: string, kind: GroupKind, id: string): Promise<GroupRow | null> {
-    const [row] = await this.db.forUser(userId, (manager) =>
-      query<StoredGroup>(manager, `SELECT ${COLUMNS} FROM mirrored_group WHERE ${LIVE} AND klaviyo_id = $4`, [
-        userId,
-        connectionId,
-        kind,
-        id,
-      ]),
-    );
-    return row ? toRow(row) : null;
-  }
-
-  /** Whether the mirror ever held it, gone or not. */
-  async wasSeen(userId: number, connectionId: string, kind: GroupKind, id: string): Promise<boolean> {
-    const rows = await this.db.forUser(userId, (manager) =>
-      query(
-        manager,
-        'SELECT 1 FROM mirrored_group WHERE user_id = $1 AND connection_id = $2 AND kind = $3 AND klaviyo_id = $4',
-        [userId, connectionId, kind, id],
-      ),
-    );
-    return rows.length > 0;
-  }
 
   /** All that are not gone, of both kinds. */
   async live(userId: number, connectionId: string): Promise<LiveGroup[]> {
@@ -260,12 +171,4 @@ function columnsOf(rows: readonly GroupDocument[]): unknown[] {
     rows.map(({ updatedAt }) => updatedAt),
     rows.map(({ document }) => document),
   ];
-}
-
-function folded(name: string | undefined): string | null {
-  return name === undefined ? null : foldName(name);
-}
-
-function toRow({ createdAt, updatedAt, ...row }: StoredGroup): GroupRow {
-  return { ...row, createdAt: createdAt?.toISOString() ?? null, updatedAt: updatedAt?.toISOString() ?? null };
 }
