@@ -262,6 +262,25 @@ describe('campaign figures', () => {
     },
   );
 
+  it('of a year that Klaviyo refuses are not asked for again that day: refusals count, too', async () => {
+    const reader = await stage.connect(++user, { profiles: 5 });
+    const id = await sent(reader, 'old', Date.parse('2024-06-15T12:00:00Z'), { received: 2 });
+    await stage.sandbox.fault(reader.account.id, {
+      match: { operation: 'queryCampaignValues' },
+      preset: '400',
+      times: 1,
+    });
+    expect((await read(reader)).get(id)).toMatchObject({ stats: null });
+    // Ten minutes later, as far as the report is concerned.
+    await stage.sql(`UPDATE report_run SET leased_until = leased_until - interval '11 minutes' WHERE user_id = $1`, [
+      user,
+    ]);
+    expect((await read(reader)).get(id)).toMatchObject({ stats: null });
+    expect(await reports(reader)).toHaveLength(1);
+    await stage.sql(`UPDATE report_run SET leased_until = leased_until - interval '1 day' WHERE user_id = $1`, [user]);
+    expect((await read(reader)).get(id)).toMatchObject({ stats: { delivered: 2 } });
+  });
+
   it('are not had without the right to read metrics, and the read goes on', async () => {
     const reader = await stage.connect(++user, {
       profiles: 5,
