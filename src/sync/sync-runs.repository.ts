@@ -10,9 +10,11 @@ const RUN = `r.id, r.connection_id AS "connectionId", r.mode, r.status, r.trigge
   coalesce((
     SELECT jsonb_agg(jsonb_build_object('resource', s.resource, 'status', s.status, 'fetched', s.fetched,
       'upserted', s.upserted, 'deleted', s.deleted, 'pages', s.pages, 'requests', s.requests,
-      'throttled', s.throttled, 'waitedMs', s.waited_ms, 'expectedRows', s.expected_rows,
-      'covered', s.covered, 'errorCode', s.error_code))
-    FROM sync_resource s WHERE s.user_id = r.user_id AND s.sync_id = r.id), '[]'::jsonb) AS resources`;
+      'throttled', s.throttled, 'waitedMs', s.waited_ms, 'covered', s.covered, 'errorCode', s.error_code,
+      'expectedRows', coalesce(s.expected_rows, CASE WHEN r.mode = 'full' AND s.status = 'pending' THEN m.live_rows END)))
+    FROM sync_resource s
+    LEFT JOIN mirror_state m ON m.user_id = r.user_id AND m.connection_id = r.connection_id AND m.resource = s.resource
+    WHERE s.user_id = r.user_id AND s.sync_id = r.id), '[]'::jsonb) AS resources`;
 
 export interface LogFilter {
   resource?: Resource;

@@ -69,27 +69,37 @@ function notBegun(resource: Resource, status: ResourceStatus): ResourceRow {
   return { resource, status, ...none, expectedRows: null, covered: null, errorCode: null };
 }
 
-/** 100 is for what succeeded as a whole; null as long as a resource is ahead of which nobody knows how much it is. */
+/**
+ * By rows, where it is known how many each resource has; else as far as the resource that is least far, since a run is
+ * not over before its last one, and null as long as one of them has not begun. 100 is for what succeeded as a whole.
+ */
 function percentOf(row: SyncRow, resources: readonly ResourceRow[]): number | null {
   if (row.status === 'succeeded') return 100;
-  if (row.status === 'queued' || resources.length === 0) return 0;
-  let done = 0;
-  let all = 0;
-  for (const resource of resources) {
-    const size = sizeOf(resource);
-    if (size === null) return null;
-    done += size.done;
-    all += size.all;
-  }
-  return Math.min(99, Math.floor((done / all) * 100));
+  if (row.status === 'queued') return 0;
+  const part = byRows(resources) ?? byTheLeast(resources);
+  return part === null ? null : Math.min(99, Math.floor(part * 100));
 }
 
-/** Rows, and one for the work that is not rows. */
-function sizeOf(resource: ResourceRow): { done: number; all: number } | null {
-  const { fetched, expectedRows, covered } = resource;
-  if (ENDED.has(resource.status)) return { done: fetched + 1, all: fetched + 1 };
-  if (expectedRows !== null) return { done: Math.min(fetched, expectedRows), all: Math.max(fetched, expectedRows) + 1 };
-  return covered !== null && covered > 0 ? { done: fetched, all: fetched / Math.min(1, covered) + 1 } : null;
+function byRows(resources: readonly ResourceRow[]): number | null {
+  let [done, all] = [0, 0];
+  for (const { status, fetched, expectedRows } of resources) {
+    if (expectedRows === null) return null;
+    // One for the work that is not rows.
+    all += expectedRows + 1;
+    done += ENDED.has(status) ? expectedRows + 1 : Math.min(fetched, expectedRows);
+  }
+  return all === 0 ? null : done / all;
+}
+
+function byTheLeast(resources: readonly ResourceRow[]): number | null {
+  let least = 1;
+  for (const { status, fetched, expectedRows, covered } of resources) {
+    if (ENDED.has(status)) continue;
+    const part = expectedRows === null ? covered : fetched / (expectedRows + 1);
+    if (status === 'pending' || part === null) return null;
+    least = Math.min(least, part);
+  }
+  return least;
 }
 
 /**

@@ -57,7 +57,7 @@ class SyncResourceResponse {
 }
 
 class SyncProgressResponse {
-  /** 0 to 100, by the rows of the last complete run or the time covered; null where neither is known. */
+  /** 0 to 100, by the rows of the last complete run, else as far as the least advanced resource; null where unknown. */
   percent: number | null;
   resources: SyncResourceResponse[];
 }

@@ -254,7 +254,7 @@ describe('synchronisation, asked for and looked at', () => {
     // Nobody knows yet how many campaigns there are.
     expect((await look('en')).progress).toMatchObject({ percent: null });
     await resource('campaigns', 'failed', 0, null, 'KLAVIYO_SCOPE_MISSING');
-    expect((await look('en')).progress).toMatchObject({ percent: 33 });
+    expect((await look('en')).progress).toMatchObject({ percent: 24 });
     await set(sync.id, `status = 'partial', finished_at = '2026-11-01T00:01:00Z'`);
     const english = await look('en');
     expect(english).toMatchObject({ status: 'partial', quota: { floorSeconds: 30, percentOfFloor: 49.9 } });
