@@ -27,8 +27,10 @@ export interface ProfileSearch {
   limit: number;
 }
 
-/** Rows that are looked through in order for each that is wanted, before an index is asked for all that match. */
-const LOOKED_THROUGH = 20;
+/** Rows that are looked through in order, for each that is wanted, to learn how many match. */
+const TRIED = 20;
+/** Rows that are looked through at most before an index is asked for all that match. */
+const MOST_LOOKED_THROUGH = 10_000;
 /** A total is exact up to here. */
 const MOST_COUNTED = 10_000;
 
@@ -39,8 +41,9 @@ export class ProfileSearchRepository {
 
   /**
    * People in order. What many have is found soonest by walking the order, what few have by the index of what is
-   * searched, and PostgreSQL cannot know beforehand which it is: so a stretch of the order is walked first, and where
-   * that does not fill the page, all that match are fetched and sorted, who are few then.
+   * searched, and PostgreSQL cannot know beforehand which it is: so a stretch of the order is tried first. Where it
+   * does not fill the page, what it found tells how long a stretch would; where that is too long, all that match are
+   * fetched and sorted, who are few then.
    */
   async page(
     userId: number,
@@ -48,11 +51,15 @@ export class ProfileSearchRepository {
     search: ProfileSearch,
   ): Promise<{ rows: FoundProfile[]; rare: boolean }> {
     const way = wayOf(search);
-    if (way !== 'index') {
-      const rows = await this.run(userId, walk(new Parameters(userId, connectionId), search, way === 'walk'));
-      if (way === 'order' || rows.length >= search.limit) return { rows, rare: false };
+    const parameters = () => new Parameters(userId, connectionId);
+    if (way === 'order') return { rows: await this.run(userId, walk(parameters(), search, null)), rare: false };
+    let stretch = way === 'walk' ? search.limit * TRIED : Infinity;
+    for (let tries = 0; tries < 2 && stretch <= MOST_LOOKED_THROUGH; tries++) {
+      const rows = await this.run(userId, walk(parameters(), search, stretch));
+      if (rows.length >= search.limit) return { rows, rare: false };
+      stretch = Math.ceil((1.5 * stretch * search.limit) / rows.length);
     }
-    return { rows: await this.run(userId, gather(new Parameters(userId, connectionId), search)), rare: true };
+    return { rows: await this.run(userId, gather(parameters(), search)), rare: true };
   }
 
   /** How many there are, up to 10,000; null above. */
@@ -107,11 +114,11 @@ function wayOf({ filters, sort, after }: ProfileSearch): 'order' | 'index' | 'wa
 }
 
 /** Goes along the order, or a stretch of it: along the members of a list or segment, where the order is theirs too. */
-function walk(parameters: Parameters, search: ProfileSearch, stretch: boolean): Statement {
+function walk(parameters: Parameters, search: ProfileSearch, stretch: number | null): Statement {
   const { filters, sort } = search;
   const [group] = byId(sort) ? groupsOf(filters) : [];
   const where = conditionsOf(filters, parameters).join(' AND ');
-  const enough = stretch ? `LIMIT ${parameters.add(search.limit * LOOKED_THROUGH)}` : '';
+  const enough = stretch === null ? '' : `LIMIT ${parameters.add(stretch)}`;
   const source =
     group === undefined
       ? `SELECT * FROM mirrored_profile AS p WHERE p.user_id = $1 AND p.connection_id = $2
