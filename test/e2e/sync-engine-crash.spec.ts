@@ -176,6 +176,31 @@ describe(`a synchronisation whose worker dies (seed ${SEED}, ${KILLS} kills)`, (
     }
   });
 
+  it('gives the run back when it is asked to stop, so that the next process goes on at once', async () => {
+    const database = await createDatabase();
+    try {
+      const account = await sandbox.createAccount(ACCOUNT);
+      const service = await launch(database.url);
+      const id = await begin(service, account);
+      await until(
+        'pages are stored',
+        async () => (await sql(database.url, 'SELECT 1 FROM sync_page LIMIT 5')).length === 5,
+        20_000,
+      );
+      const { code } = await service.terminate();
+      expect(code).toBe(0);
+      expect(await sql(database.url, 'SELECT status, lease FROM sync_run')).toEqual([
+        { status: 'running', lease: null },
+      ]);
+      await service.start();
+      expect(await over(service, id)).toMatchObject({ status: 'succeeded' });
+      await equals(database.url, account);
+      await addsUp(database.url);
+    } finally {
+      await database.drop();
+    }
+  });
+
   it('goes on when its database is back', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sync-crash-'));
     chmodSync(folder, 0o711); // PostgreSQL runs as another user when we are root.

@@ -17,7 +17,7 @@ const people = (count: number, created: (n: number) => number) =>
 describe('a synchronisation', () => {
   let stage: SyncStage;
   beforeAll(async () => {
-    stage = await openSyncStage();
+    stage = await openSyncStage({ env: { KLAVIYO_MAX_RETRIES: '2' } });
   });
   afterAll(async () => {
     await stage.stop();
@@ -246,6 +246,49 @@ describe('a synchronisation', () => {
       succeeded(sync);
       expect(await stage.differences(reader, ['profiles'])).toEqual([]);
     });
+
+    it('leaves its worker to others while Klaviyo is down, and goes on by itself', async () => {
+      const reader = await stage.someone({ profiles: 600 });
+      const fault = { preset: '503', times: 'forever' as const, after: 2, match: { operation: 'getProfiles' } };
+      await stage.sandbox.fault(reader.account.id, fault);
+      const id = await stage.begin(reader, { resources: ['profiles', 'lists'] });
+      const [waiting] = await until(
+        () =>
+          stage.sql<{ failing: boolean; lease: string | null }>(
+            `SELECT failing_since IS NOT NULL AS failing, lease FROM sync_resource
+             JOIN sync_run r ON r.user_id = sync_resource.user_id AND r.id = sync_id
+             WHERE sync_id = $1 AND resource = 'profiles'`,
+            [id],
+          ),
+        ([seen]) => seen?.failing === true && seen.lease === null,
+        60_000,
+      );
+      expect(waiting).toEqual({ failing: true, lease: null });
+      expect(resourceOf(await stage.look(reader, id), 'lists').status).toBe('succeeded');
+      await stage.sandbox.clearFaults(reader.account.id);
+      succeeded(await stage.over(reader, id, 90_000));
+      expect(await stage.differences(reader, ['profiles'])).toEqual([]);
+    }, 180_000);
+
+    it('gives a resource up of which nothing but errors came for ten minutes, and says why', async () => {
+      const reader = await stage.someone({ profiles: 300 });
+      const fault = { preset: '503', times: 'forever' as const, match: { operation: 'getProfiles' } };
+      await stage.sandbox.fault(reader.account.id, fault);
+      const id = await stage.begin(reader, { resources: ['profiles', 'metrics'] });
+      await until(
+        () =>
+          stage.sql<{ since: Date | null }>(
+            `UPDATE sync_resource SET failing_since = failing_since - interval '11 minutes'
+           WHERE sync_id = $1 AND failing_since IS NOT NULL RETURNING failing_since AS since`,
+            [id],
+          ),
+        (rows) => rows.length > 0,
+        60_000,
+      );
+      const sync = await stage.over(reader, id, 90_000);
+      expect(sync.status).toBe('partial');
+      expect(resourceOf(sync, 'profiles')).toMatchObject({ status: 'failed', error: { code: 'KLAVIYO_UNAVAILABLE' } });
+    }, 180_000);
 
     it('is never endless where Klaviyo leads in a circle', async () => {
       const reader = await stage.someone({ profiles: 900 });
