@@ -15,7 +15,7 @@ import { MemberCountsService, type MemberCountOf } from './member-counts.service
 import { MembershipsRepository, type MemberChange } from './memberships.repository';
 import { MirroredGroupsRepository } from './mirrored-groups.repository';
 
-export type { GroupReads, ReadGroups } from './group-reader';
+export type { GroupReads } from './group-reader';
 export type { MemberChange } from './memberships.repository';
 export type { GroupRow } from './group-pages.repository';
 
