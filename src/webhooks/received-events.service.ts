@@ -102,15 +102,16 @@ export class ReceivedEventsService {
 
   /**
    * Has one event worked off and passed on again.
-   * @throws AppError EVENT_NOT_FOUND; CONFLICT for one that is malformed or still to be worked off
+   * One that is still to be worked off simply will be.
+   * @throws AppError EVENT_NOT_FOUND; CONFLICT for one that is malformed
    */
   async replay(scope: UserScope, id: string, connectionId: string | undefined): Promise<ReceivedView> {
     const { userId } = scope;
     const connection = await this.connections.resolve(scope, connectionId);
-    const replayed = await this.rows.replay(userId, connection.id, { id }, 1);
+    await this.rows.replay(userId, connection.id, { id }, 1);
     const row = await this.rows.one(userId, connection.id, id);
     if (!row) throw new AppError('EVENT_NOT_FOUND');
-    if (replayed === 0) throw new AppError('CONFLICT', { reason: `it is ${row.status}` });
+    if (row.status === 'quarantined') throw new AppError('CONFLICT', { reason: 'it is malformed' });
     const [view] = await this.views(userId, connection.id, [row]);
     if (!view) throw new AppError('EVENT_NOT_FOUND');
     this.processor.wake();

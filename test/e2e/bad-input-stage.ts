@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { longRun } from './long-run';
+import { receivedRows } from './received-rows';
 import { startApp, type RunningApp } from '../support/app';
 import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
 import { API, RouteWalk } from '../support/walk';
@@ -40,12 +41,22 @@ export interface BadInputStage {
   stop(): Promise<void>;
 }
 
+const TOPIC = 'event:klaviyo.opened_email';
+
 export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
   const sandbox = await startSandbox();
   const walk = new RouteWalk();
-  const app = await startApp({ klaviyoUrl: sandbox.url, prepare: walk.prepare });
-  const account = await sandbox.createAccount({ limits: 'huge', lists: [{ name: 'Newsletter' }] });
-  const raw = (call: RawCall) => exchange(app, call);
+  const app = await startApp({
+    klaviyoUrl: sandbox.url,
+    prepare: walk.prepare,
+    env: { PUBLIC_BASE_URL: 'https://hooks.crealia.test' },
+  });
+  const account = await sandbox.createAccount({
+    limits: 'huge',
+    lists: [{ name: 'Newsletter' }],
+    plan: { advancedKdp: true },
+  });
+  const raw = async (call: RawCall) => withoutWebhook(app, userId, call, await exchange(app, call));
   const connected = await raw({
     method: 'POST',
     path: '/connect',
@@ -55,10 +66,13 @@ export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
   const { id: connectionId } = connected.body['connection'] as { id: string };
   // A run that somebody is at work on: asked for, it is answered; cancelled, it goes on.
   const syncId = await longRun(app.database.url, userId, connectionId);
+  const webhookId = await pushedWebhook(app, userId);
   const { lists } = await sandbox.control<{ lists: { id: string }[] }>('GET', `/accounts/${account.id}/lists`);
   const ids: readonly (readonly [string, string])[] = [
     [' /sync/', syncId],
+    [' /webhooks/events/', await receivedRows(app.database.url, userId, connectionId)],
     [' /lists/', lists[0]?.id ?? ''],
+    [' /webhooks/:id', webhookId],
   ];
   const idIn = (route: string) => ids.find(([part]) => route.includes(part))?.[1] ?? connectionId;
   const pathOf = (route: string) => (route.split(' ')[1] ?? '').replace(':id', idIn(route));
@@ -86,7 +100,12 @@ export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
       'POST /sync': { resources: ['lists'], mode: 'full' },
       'POST /sync/:id/cancel': { connectionId },
       'PUT /sync/schedule': { enabled: false, intervalMinutes: 60 },
+      'POST /webhooks/events/:id/replay': { connectionId },
+      'POST /webhooks/events/replay': { status: 'dead', topic: 'event:api.none' },
       'PATCH /connections/:id': { label: 'Shop' },
+      'POST /webhooks': { name: 'Hook', topics: [TOPIC], delivery: 'poll' },
+      'PATCH /webhooks/:id': { name: 'Hook', topics: [TOPIC] },
+      'POST /webhooks/:id/rotate-secret': { connectionId },
       'POST /subscribe': subscribed,
       'POST /profiles/search': { externalId: 'known' },
       'PATCH /update-contact': { externalId: 'known', profile: { title: 'T' } },
@@ -106,6 +125,24 @@ export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
       await sandbox.stop();
     },
   };
+}
+
+async function pushedWebhook(app: RunningApp, userId: number): Promise<string> {
+  const { body } = await exchange(app, {
+    method: 'POST',
+    path: '/webhooks',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ userId, name: 'Hook', topics: [TOPIC], delivery: 'push' }),
+  });
+  return (body['webhook'] as { id: string }).id;
+}
+
+/** An account has ten at most: one that was made by the way goes again. */
+async function withoutWebhook(app: RunningApp, userId: number, { method, path }: RawCall, sent: Sent): Promise<Sent> {
+  if (method !== 'POST' || !path.startsWith('/webhooks') || sent.status !== 201) return sent;
+  const { id } = sent.body['webhook'] as { id: string };
+  await exchange(app, { method: 'DELETE', path: `/webhooks?userId=${userId}&webhookId=${id}` });
+  return sent;
 }
 
 /** Node's own client, since it sends what it is told: repeated headers, bodies on GET, odd paths. */

@@ -6,6 +6,7 @@ const MEGABYTE = 1024 * 1024;
 const WRITING = [
   'PATCH /connections/:id',
   'PATCH /update-contact',
+  'PATCH /webhooks/:id',
   'POST /connect',
   'POST /lists',
   'POST /lists/:id/profiles',
@@ -14,11 +15,16 @@ const WRITING = [
   'POST /sync',
   'POST /sync/:id/cancel',
   'POST /trigger-event',
+  'POST /webhooks',
+  'POST /webhooks/:id/rotate-secret',
+  'POST /webhooks/events/:id/replay',
+  'POST /webhooks/events/replay',
   'PUT /sync/schedule',
 ];
 const OTHERS = [
   'DELETE /connect',
   'DELETE /lists/:id/profiles',
+  'DELETE /webhooks',
   'GET /campaigns/:id',
   'GET /campaigns/:id/history',
   'GET /connect',
@@ -45,18 +51,34 @@ const OTHERS = [
   'GET /sync/:id/stream',
   'GET /trigger-event',
   'GET /update-contact',
+  'GET /webhooks',
+  'GET /webhooks/events',
+  'GET /webhooks/events/:id',
+  'GET /webhooks/topics',
 ];
 
 /** Where every field may be left out. */
-const NEEDING_NOTHING = new Set(['PATCH /connections/:id', 'POST /sync', 'POST /sync/:id/cancel']);
+const NEEDING_NOTHING = new Set([
+  'PATCH /connections/:id',
+  'POST /sync',
+  'POST /sync/:id/cancel',
+  'POST /webhooks/:id/rotate-secret',
+  'POST /webhooks/events/:id/replay',
+]);
 /** Values that are right by chance: nobody is called `x`. */
 const FITTING = [
   'enabled true 200',
   'intervalMinutes null 200',
   'label "x" 200',
   'label null 200',
+  'description "x" 200',
+  'description "x" 201',
+  'description null 200',
+  'description null 201',
   'externalId "x" 404',
+  'name "x" 200',
   'name "x" 201',
+  'topic "x" 202',
   'profileIds [[]] 202',
 ];
 const NOBODYS = '0190c7a0-0000-7000-8000-000000000000';
@@ -318,6 +340,7 @@ describe('bad input', () => {
       '/lists/x/history',
       '/segments/x/history',
       '/events',
+      '/webhooks/events',
       '/profiles/x/events',
     ])('of %s is 400 naming it', async (path) => {
       for (const [field, values] of [

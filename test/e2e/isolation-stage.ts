@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { longRun } from './long-run';
+import { receivedRows } from './received-rows';
 import { startApp, type RunningApp } from '../support/app';
 import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
 import { API, RouteWalk } from '../support/walk';
@@ -11,6 +12,10 @@ export interface Person {
   connectionId: string;
   /** A run that goes on all the time. */
   syncId: string;
+  /** Of a webhook. */
+  webhookId: string;
+  /** An event received from Klaviyo. */
+  receivedId: string;
   /** A list of the account. */
   listId: string;
   token: string;
@@ -21,13 +26,15 @@ export interface Names {
   connectionId: string;
   eventId: string;
   syncId: string;
+  webhookId: string;
+  receivedId: string;
   profileId: string;
   email: string;
   externalId: string;
   listId: string;
   segmentId: string;
   campaignId: string;
-  cursors: Record<'events' | 'lists' | 'segments' | 'campaigns' | 'logs' | 'profiles', string>;
+  cursors: Record<'events' | 'lists' | 'segments' | 'campaigns' | 'logs' | 'profiles' | 'received', string>;
 }
 
 export interface Attempt {
@@ -62,12 +69,24 @@ export interface IsolationStage {
   stop(): Promise<void>;
 }
 
-const ACCOUNT = { limits: 'huge', profiles: 40, lists: 25, segments: 25, campaigns: 25 } as const;
+const ACCOUNT = {
+  limits: 'huge',
+  profiles: 40,
+  lists: 25,
+  segments: 25,
+  campaigns: 25,
+  plan: { advancedKdp: true },
+} as const;
+export const TOPIC = 'event:klaviyo.opened_email';
 
 export async function openIsolationStage(): Promise<IsolationStage> {
   const sandbox = await startSandbox();
   const walk = new RouteWalk();
-  const app = await startApp({ klaviyoUrl: sandbox.url, prepare: walk.prepare });
+  const app = await startApp({
+    klaviyoUrl: sandbox.url,
+    prepare: walk.prepare,
+    env: { PUBLIC_BASE_URL: 'https://hooks.crealia.test' },
+  });
   const database = new Client({ connectionString: app.database.url });
   await database.connect();
   const [ofBob, ofAlice] = [
@@ -75,7 +94,8 @@ export async function openIsolationStage(): Promise<IsolationStage> {
     await sandbox.createAccount({ ...ACCOUNT, seed: 22 }),
   ];
   const person = async (userId: number, account: SandboxAccount): Promise<Person> => {
-    const made = { userId, account, connectionId: '', syncId: '', listId: '', token: await app.tokenFor(userId) };
+    const none = { connectionId: '', syncId: '', webhookId: '', receivedId: '', listId: '' };
+    const made = { userId, account, ...none, token: await app.tokenFor(userId) };
     const { body } = await must(app, made, {
       route: 'POST /connect',
       path: '/connect',
@@ -83,7 +103,14 @@ export async function openIsolationStage(): Promise<IsolationStage> {
     });
     const { id: connectionId } = body['connection'] as { id: string };
     const syncId = await longRun(app.database.url, userId, connectionId);
-    return { ...made, connectionId, syncId, listId: await firstList(sandbox, account) };
+    const receivedId = await receivedRows(app.database.url, userId, connectionId);
+    const webhook = await must(app, made, {
+      route: 'POST /webhooks',
+      path: '/webhooks',
+      body: { name: 'Hook', topics: [TOPIC] },
+    });
+    const { id: webhookId } = webhook.body['webhook'] as { id: string };
+    return { ...made, connectionId, syncId, webhookId, receivedId, listId: await firstList(sandbox, account) };
   };
   const bob = await person(2002, ofBob);
   const alice = await person(1001, ofAlice);
@@ -147,11 +174,14 @@ async function namesOf(app: RunningApp, bob: Person): Promise<Names> {
   const segmentPage = await page('/get-segments', 'segments');
   const campaignPage = await page('/get-campaigns', 'campaigns');
   const profilePage = await page('/profiles', 'profiles');
+  const receivedPage = await page('/webhooks/events', 'events');
   const logPage = await page(`/sync/${bob.syncId}/logs`, 'logs');
   return {
     connectionId: bob.connectionId,
     eventId: (first.body['event'] as { id: string }).id,
     syncId: bob.syncId,
+    webhookId: bob.webhookId,
+    receivedId: bob.receivedId,
     profileId: (subscribed.body['profile'] as { id: string }).id,
     email,
     externalId,
@@ -165,6 +195,7 @@ async function namesOf(app: RunningApp, bob: Person): Promise<Names> {
       campaigns: campaignPage.cursor,
       logs: logPage.cursor,
       profiles: profilePage.cursor,
+      received: receivedPage.cursor,
     },
   };
 }

@@ -1,10 +1,12 @@
 import type { Answered, Attempt, IsolationStage, Names, Person } from './isolation-stage';
-import { openIsolationStage } from './isolation-stage';
+import { openIsolationStage, TOPIC } from './isolation-stage';
 
 const UNKNOWN: Names = {
   connectionId: '0190c7a0-0000-7000-8000-000000000000',
   eventId: '0190c7a0-0000-7000-8000-000000000001',
   syncId: '0190c7a0-0000-7000-8000-000000000002',
+  receivedId: '0190c7a0-0000-7000-8000-000000000004',
+  webhookId: '0190c7a0-0000-7000-8000-000000000003',
   profileId: '01NOSUCHPROFILE00000000000',
   email: 'nobody@example.com',
   externalId: 'nobody',
@@ -18,6 +20,7 @@ const UNKNOWN: Names = {
     campaigns: 'bm9uZQ',
     logs: 'bm9uZQ',
     profiles: 'bm9uZQ',
+    received: 'bm9uZQ',
   },
 };
 
@@ -27,6 +30,21 @@ type Try = Omit<Attempt, 'route'>;
 
 /** How each route names something of ours, which nobody but its user may reach. */
 const OURS: Readonly<Record<string, (names: Names, who: Person) => Try[]>> = {
+  'GET /webhooks/events': ({ connectionId, cursors }) => [
+    { path: '/webhooks/events', query: { connectionId } },
+    { path: '/webhooks/events', query: { limit: '1', cursor: cursors.received } },
+  ],
+  'GET /webhooks/events/:id': ({ connectionId, receivedId }) => [
+    { path: `/webhooks/events/${receivedId}` },
+    { path: `/webhooks/events/${receivedId}`, query: { connectionId } },
+  ],
+  'POST /webhooks/events/:id/replay': ({ connectionId, receivedId }) => [
+    { path: `/webhooks/events/${receivedId}/replay`, body: {} },
+    { path: `/webhooks/events/${receivedId}/replay`, body: { connectionId } },
+  ],
+  'POST /webhooks/events/replay': ({ connectionId }) => [
+    { path: '/webhooks/events/replay', body: { connectionId, status: 'dead' } },
+  ],
   'POST /connect': ({ connectionId }, { account }) => [
     { path: '/connect', body: { connectionId, privateApiKey: account.key, label: 'Taken over' } },
   ],
@@ -141,6 +159,23 @@ const OURS: Readonly<Record<string, (names: Names, who: Person) => Try[]>> = {
     { path: `/sync/${syncId}/cancel`, body: {} },
     { path: `/sync/${own}/cancel`, body: { connectionId } },
   ],
+  'POST /webhooks': ({ connectionId }) => [
+    { path: '/webhooks', body: { connectionId, name: 'Taken', topics: [TOPIC] } },
+  ],
+  'GET /webhooks': ({ connectionId }) => [{ path: '/webhooks', query: { connectionId } }],
+  'DELETE /webhooks': ({ connectionId, webhookId }, { webhookId: own }) => [
+    { path: '/webhooks', query: { webhookId } },
+    { path: '/webhooks', query: { connectionId, webhookId: own } },
+  ],
+  'GET /webhooks/topics': ({ connectionId }) => [{ path: '/webhooks/topics', query: { connectionId } }],
+  'PATCH /webhooks/:id': ({ connectionId, webhookId }, { webhookId: own }) => [
+    { path: `/webhooks/${webhookId}`, body: { name: 'Taken' } },
+    { path: `/webhooks/${own}`, body: { connectionId, enabled: false } },
+  ],
+  'POST /webhooks/:id/rotate-secret': ({ connectionId, webhookId }, { webhookId: own }) => [
+    { path: `/webhooks/${webhookId}/rotate-secret`, body: {} },
+    { path: `/webhooks/${own}/rotate-secret`, body: { connectionId } },
+  ],
 };
 
 /** How routes name what lies in a Klaviyo account: out of reach for whoever is connected to another one. */
@@ -212,6 +247,10 @@ const REMEMBERED: Readonly<Record<string, (who: Person) => Try>> = {
   'POST /subscribe': () => ({ path: '/subscribe', body: { profile: { email: 'same@example.com' } } }),
   'POST /sync': () => ({ path: '/sync', body: {} }),
   'POST /sync/:id/cancel': ({ syncId }) => ({ path: `/sync/${syncId}/cancel`, body: {} }),
+  'POST /webhooks': () => ({ path: '/webhooks', body: { name: 'Same', topics: [TOPIC] } }),
+  'POST /webhooks/:id/rotate-secret': ({ webhookId }) => ({ path: `/webhooks/${webhookId}/rotate-secret`, body: {} }),
+  'POST /webhooks/events/:id/replay': ({ receivedId }) => ({ path: `/webhooks/events/${receivedId}/replay`, body: {} }),
+  'POST /webhooks/events/replay': () => ({ path: '/webhooks/events/replay', body: { status: 'dead' } }),
   'POST /trigger-event': () => ({
     path: '/trigger-event',
     body: { event: { eventType: 'Same', eventData: {}, profile: { email: 'same@example.com' }, uniqueId: 'same' } },
@@ -331,7 +370,8 @@ describe('somebody who holds the ids of another user', () => {
           again.body['profile'] ??
           again.body['connection'] ??
           again.body['sync'] ??
-          again.body['list'] ?? { id: '<no id>' }) as { id: string };
+          again.body['list'] ??
+          again.body['webhook'] ?? { id: '<no id>' }) as { id: string };
         if (route !== 'POST /subscribe' || who === stage.alice)
           expect(JSON.stringify(answer.body)).not.toContain(bobs.id);
         // The user's own token is another caller than the service, for the same user.
@@ -345,11 +385,17 @@ describe('somebody who holds the ids of another user', () => {
 
   it('sees none of it in lists of their own', async () => {
     for (const who of [stage.alice, stage.carol])
-      for (const path of ['/connect', '/events', '/sync']) {
+      for (const path of ['/connect', '/events', '/sync', '/webhooks', '/webhooks/events']) {
         const { status, body } = await stage.call(who, { route: `GET ${path}`, path });
         expect(status).toBe(200);
         const text = JSON.stringify(body);
-        for (const hidden of [stage.theirs.connectionId, stage.theirs.eventId, stage.theirs.syncId])
+        for (const hidden of [
+          stage.theirs.connectionId,
+          stage.theirs.eventId,
+          stage.theirs.syncId,
+          stage.theirs.webhookId,
+          stage.theirs.receivedId,
+        ])
           expect(text).not.toContain(hidden);
       }
     const history = await stage.call(stage.carol, {
@@ -363,7 +409,7 @@ describe('somebody who holds the ids of another user', () => {
 
   it('learns nothing that the names do not give their own user: they all work for Bob', async () => {
     for (const [route, attempts] of [...Object.entries(OURS), ...Object.entries(AT_KLAVIYO)]) {
-      if (route === 'DELETE /connect') continue;
+      if (route === 'DELETE /connect' || route === 'DELETE /webhooks') continue;
       for (const attempt of attempts(stage.theirs, stage.bob)) {
         const { status, body } = await stage.call(stage.bob, { route, ...attempt });
         const works = MIRROR_ONLY.has(route) ? [false, 'NOT_SYNCED'] : [true, undefined];

@@ -1,25 +1,24 @@
-import { randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
+import { DataSource } from 'typeorm';
 import { AppError, STATUS_OF, type ErrorCode } from '../../src/common/errors';
 import { en } from '../../src/common/messages.en';
 import { fr } from '../../src/common/messages.fr';
 import { UserScopeGuard } from '../../src/auth/user-scope.guard';
 import { SubscribeService } from '../../src/profiles/subscribe.service';
+import { WebhookSecrets } from '../../src/webhooks/webhooks.secrets';
 import { startApp, type RunningApp } from '../support/app';
 import { startSandbox, type Sandbox, type SandboxAccount, type SandboxFault } from '../support/sandbox';
 import { API } from '../support/walk';
 
 /** Codes of features that are not there: nothing that can be called gives them. Each goes from here with its feature. */
 const NOT_REACHABLE: Partial<Record<ErrorCode, string>> = {
-  WEBHOOK_SIGNATURE_INVALID: 'the webhook receiver is not built',
-  WEBHOOK_TIMESTAMP_OUT_OF_RANGE: 'the webhook receiver is not built',
-  WEBHOOK_NOT_FOUND: 'webhooks are not built',
-  WEBHOOK_LIMIT_REACHED: 'webhooks are not built',
-  PUBLIC_URL_MISSING: 'webhooks are not built',
-  KLAVIYO_PLAN_REQUIRED: 'webhooks are not built; connecting tells of the plan as the warning WEBHOOKS_UNAVAILABLE',
   IMPORT_NOT_FOUND: 'imports are not built',
 };
 
 const USER = 606;
+const PUBLIC_BASE_URL = 'https://hooks.crealia.test';
+const HOOK = '01PROBLEMHOOK0000000000000';
+const SECRET = 'a-secret-of-some-length-0123456789';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 interface Sent {
@@ -49,7 +48,7 @@ describe('problems', () => {
   beforeAll(async () => {
     sandbox = await startSandbox();
     account = await sandbox.createAccount({ limits: 'huge', lists: 1 });
-    const env = { REQUEST_DEADLINE_MS: '1500', KLAVIYO_TIMEOUT_MS: '300', KLAVIYO_MAX_RETRIES: '0' };
+    const env = { REQUEST_DEADLINE_MS: '1500', KLAVIYO_TIMEOUT_MS: '300', KLAVIYO_MAX_RETRIES: '0', PUBLIC_BASE_URL };
     app = await startApp({ klaviyoUrl: sandbox.url, env });
     guarded = await startApp({
       env: {
@@ -93,7 +92,25 @@ describe('problems', () => {
     headers,
   });
   const subscribe = post('/subscribe', { profile: { email: 'a@example.com' } });
+  const webhook = { name: 'Hook', topics: ['event:klaviyo.opened_email'] };
   const key = () => randomUUID();
+
+  const signed = (body: string) => ({
+    'klaviyo-webhook-id': HOOK,
+    'klaviyo-timestamp': 'now',
+    'klaviyo-signature': createHmac('sha256', SECRET).update(`${body}now`).digest('hex'),
+  });
+  /** A webhook as it stands after its creation. */
+  const hooked = async () => {
+    const [id, source] = [randomUUID(), app.app.get(DataSource)];
+    const sealed = await app.app.get(WebhookSecrets, { strict: false }).seal(USER, id, SECRET);
+    await source.query('DELETE FROM webhook WHERE klaviyo_webhook_id = $1', [HOOK]);
+    await source.query(
+      `INSERT INTO webhook (user_id, id, connection_id, klaviyo_webhook_id, name, topics, delivery, status, sealed_secret)
+       SELECT user_id, $2, id, $3, 'Hook', '{}', 'push', 'active', $4 FROM connection WHERE user_id = $1`,
+      [USER, id, HOOK, sealed],
+    );
+  };
 
   const provoked: Partial<Record<ErrorCode, () => Provoked>> = {
     VALIDATION_FAILED: () => ({
@@ -131,6 +148,29 @@ describe('problems', () => {
       sent: subscribe,
     }),
     NOT_SYNCED: () => ({ sent: of('/get-lists?source=mirror') }),
+    WEBHOOK_SIGNATURE_INVALID: () => ({
+      sent: { method: 'POST', path: '/webhook-receiver', body: '{}', headers: { ...JSON_TYPE, ...signed('{}') } },
+    }),
+    WEBHOOK_TIMESTAMP_OUT_OF_RANGE: () => {
+      const meta = { klaviyo_webhook_id: HOOK, klaviyo_account_id: account.id, timestamp: '2020-01-01T00:00:00Z' };
+      const body = JSON.stringify({ data: [], meta });
+      return {
+        before: hooked,
+        sent: { method: 'POST', path: '/webhook-receiver', body, headers: { ...JSON_TYPE, ...signed(body) } },
+      };
+    },
+    WEBHOOK_NOT_FOUND: () => ({ sent: { ...of(`/webhooks?webhookId=${randomUUID()}`), method: 'DELETE' } }),
+    PUBLIC_URL_MISSING: () => ({
+      before: () => Promise.resolve(jest.replaceProperty(app.env, 'publicBaseUrl', undefined)),
+      sent: post('/webhooks', { ...webhook, delivery: 'push' }),
+    }),
+    // The account is without the option, as most are.
+    KLAVIYO_PLAN_REQUIRED: () => ({ sent: post('/webhooks', { ...webhook, delivery: 'push' }) }),
+    WEBHOOK_LIMIT_REACHED: () => ({
+      before: () =>
+        Promise.all(Array.from({ length: 10 }, () => send(post('/webhooks', { ...webhook, delivery: 'poll' })))),
+      sent: post('/webhooks', { ...webhook, delivery: 'poll' }),
+    }),
     IDEMPOTENCY_KEY_REUSED: () => {
       const headers = { 'idempotency-key': key() };
       return {
