@@ -230,6 +230,11 @@ async function readingPeople(stage: Stage, { userId, lists }: Actor): Promise<vo
   await stage.call(404, 'get', '/lists/NoSuch/profiles', { userId });
   await stage.call(404, 'get', '/profiles/01H0000000000000000000NONE', { userId, source: 'live' });
   const known = page.body.profiles as Row[];
+  const doings = `/profiles/${known[0]?.id ?? ''}/events`;
+  const between = { from: '2025-01-01T00:00:00+02:00', to: '2027-01-01T00:00:00.5Z' };
+  for (const input of [{}, { limit: 1 }, { metric: 'Placed Order', ...between }, { metricId: 'NoSuch' }])
+    await stage.call(200, 'get', doings, { userId, source: 'live', ...input });
+  await stage.call(404, 'get', '/profiles/01H0000000000000000000NONE/events', { userId, source: 'live' });
   const { app } = stage.app;
   const access = await app.get(ConnectionService).accessFor({ userId });
   await app.get(ProfileMirrorService).refresh(access, [known[0]?.id ?? '', '01H0000000000000000000NONE']);
