@@ -17,6 +17,7 @@ const PROGRAMS = [
   'bench-sync-large',
   'bench-sync-tenants',
   'bench-reads',
+  'bench-webhooks',
 ];
 /** So small that nothing is measured; what is set outside goes before. */
 const SMALLEST = {
