@@ -32,6 +32,8 @@ export interface Lag {
 
 /** Connections made longer ago than that do not all begin in the minute in which schedules come to be. */
 const NEW_FOR = '1 hour';
+/** A run that is still at work after that is as good as none. */
+const LONGEST_RUN = '1 day';
 /** Of the runs of a connection, how many stay whatever their age. */
 const KEPT_RUNS = 20;
 
@@ -76,7 +78,7 @@ export class SyncSystemRepository {
 
   /**
    * How the runs of every connection stand. Overdue: it is to be synchronised by itself, and for two intervals and an
-   * hour no run brought anything (nor is one at work on it).
+   * hour no run brought anything (nor is one at work on it, unless for a day).
    */
   async standings(standard: number): Promise<Standing[]> {
     return this.run<Standing>(
@@ -85,7 +87,8 @@ export class SyncSystemRepository {
          coalesce(s.enabled AND c.status = 'active' AND ${minutesOf('$1')} > 0
            AND greatest(s.since, good.at) < now() - make_interval(mins => 2 * ${minutesOf('$1')} + 60)
            AND NOT EXISTS (SELECT 1 FROM sync_run r WHERE r.user_id = c.user_id AND r.connection_id = c.id
-             AND r.status = 'running' AND r.leased_until > now()), false) AS overdue
+             AND r.status = 'running' AND r.leased_until > now()
+             AND r.started_at > now() - interval '${LONGEST_RUN}'), false) AS overdue
        FROM connection c
        LEFT JOIN sync_schedule s ON s.user_id = c.user_id AND s.connection_id = c.id
        LEFT JOIN LATERAL (
@@ -124,18 +127,16 @@ export class SyncSystemRepository {
   }
 
   /**
-   * The log of runs that ended longer ago than that (and not twice as long: what was missed then goes with its run), at
-   * most `limit` lines. @returns how many were removed
+   * The log, or the windows, of runs that ended longer ago than that (and not much longer: what was missed then goes with
+   * its run), at most `limit` rows. @returns how many were removed
    */
-  async removePages(olderThanDays: number, limit: number): Promise<number> {
+  async removeOf(what: 'sync_page' | 'sync_window', olderThanDays: number, limit: number): Promise<number> {
     const rows = await this.run(
-      `DELETE FROM sync_page p USING (
-         SELECT q.user_id, q.sync_id, q.n FROM sync_run r
-         JOIN sync_page q ON q.user_id = r.user_id AND q.sync_id = r.id
+      `DELETE FROM ${what} WHERE ctid = ANY (ARRAY(
+         SELECT q.ctid FROM sync_run r JOIN ${what} q ON q.user_id = r.user_id AND q.sync_id = r.id
          WHERE r.finished_at < now() - make_interval(days => $1)
-           AND r.finished_at > now() - make_interval(days => 2 * $1)
-         LIMIT $2) old
-       WHERE p.user_id = old.user_id AND p.sync_id = old.sync_id AND p.n = old.n RETURNING 1`,
+           AND r.finished_at > now() - make_interval(days => $1 + 7)
+         LIMIT $2)) RETURNING 1`,
       [olderThanDays, limit],
     );
     return rows.length;

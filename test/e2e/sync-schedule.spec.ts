@@ -339,6 +339,11 @@ describe('synchronisation by the clock', () => {
          SELECT user_id, id, 'lists', 'all', 1, 1, 1, 0 FROM sync_run WHERE user_id = $1`,
         [reader.userId],
       );
+      await stage.sql(
+        `INSERT INTO sync_window (user_id, sync_id, resource, part, window_no, divisible)
+         SELECT user_id, id, 'lists', 'all', 1, false FROM sync_run WHERE user_id = $1`,
+        [reader.userId],
+      );
       // A clock that is an hour on is due to clean up, whatever the one before did.
       const later = await startApp({
         klaviyoUrl: stage.sandbox.url,
@@ -351,15 +356,19 @@ describe('synchronisation by the clock', () => {
       } finally {
         await later.stop();
       }
-      const kept = await stage.sql<{ days: number; pages: number }>(
+      const kept = await stage.sql<{ days: number; pages: number; windows: number }>(
         `SELECT round(extract(epoch FROM now() - r.finished_at) / 86400)::int AS days,
-           (SELECT count(*)::int FROM sync_page p WHERE p.user_id = r.user_id AND p.sync_id = r.id) AS pages
+           (SELECT count(*)::int FROM sync_page p WHERE p.user_id = r.user_id AND p.sync_id = r.id) AS pages,
+           (SELECT count(*)::int FROM sync_window w WHERE w.user_id = r.user_id AND w.sync_id = r.id) AS windows
          FROM sync_run r WHERE user_id = $1 ORDER BY finished_at DESC`,
         [reader.userId],
       );
       // The 20 newest are of 5 to 100 days ago; older ones are over 90 days old anyway.
       expect(kept.map(({ days }) => days)).toEqual(Array.from({ length: 20 }, (_, index) => (index + 1) * 5));
-      expect(kept.slice(0, 2).map(({ pages }) => pages)).toEqual([1, 0]);
+      expect(kept.slice(0, 2).map(({ pages, windows }) => [pages, windows])).toEqual([
+        [1, 0],
+        [0, 1],
+      ]);
     });
   });
 });
