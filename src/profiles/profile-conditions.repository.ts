@@ -2,11 +2,16 @@ import { foldName } from '../common/name-filter';
 import { storedJson, storedText } from '../mirror/stored-json';
 import { groupsOf, type ProfileFilters } from './profile-filters';
 
-/** The values of one statement, in the order in which its text names them. */
+/** The values of one statement, in the order in which its text names them: user and connection first. */
 export class Parameters {
   readonly values: unknown[] = [];
 
-  constructor(userId: number, connectionId: string) {
+  /** @param connection how the statement names the connection: its second value, or the row `k` that it finds first */
+  constructor(
+    userId: number,
+    connectionId: string | null,
+    readonly connection: '$2' | 'k.id' = '$2',
+  ) {
     this.values.push(userId, connectionId);
   }
 
@@ -17,7 +22,7 @@ export class Parameters {
   }
 }
 
-/** Who is looked for, as conditions on `mirrored_profile AS p`; `$1` is the user, `$2` the connection. */
+/** Who is looked for, as conditions on `mirrored_profile AS p`. */
 export function conditionsOf(filters: ProfileFilters, parameters: Parameters): string[] {
   const { email, phoneNumber, externalId, name, tag, attribute, updatedSince, updatedUntil } = filters;
   const one = (sql: (value: string) => string, value: unknown) =>
@@ -33,7 +38,10 @@ export function conditionsOf(filters: ProfileFilters, parameters: Parameters): s
     ...one((value) => `p.updated_at >= ${value}`, updatedSince),
     ...one((value) => `p.updated_at < ${value}`, updatedUntil),
     ...groupsOf(filters).map(
-      ({ kind, id }) => `EXISTS (SELECT 1 FROM membership AS m WHERE m.user_id = $1 AND m.connection_id = $2
+      ({
+        kind,
+        id,
+      }) => `EXISTS (SELECT 1 FROM membership AS m WHERE m.user_id = $1 AND m.connection_id = ${parameters.connection}
         AND m.kind = '${kind}' AND m.group_id = ${parameters.add(id)} AND m.profile_id = p.klaviyo_id
         AND m.left_at IS NULL)`,
     ),

@@ -3,9 +3,9 @@ import type { UserScope } from '../auth/user-scope';
 import { Clock } from '../common/clock';
 import { AppError, invalid, type FieldFault } from '../common/errors';
 import { liveBudget } from '../common/live-budget';
-import { foldName } from '../common/name-filter';
-import { Cursors, DEFAULT_LIMIT } from '../common/page';
-import type { ReadPage, Source } from '../common/read.dto';
+import { Cursors, DEFAULT_LIMIT, type CursorBinding, type Pagination } from '../common/page';
+import type { ReadPage } from '../common/read.dto';
+import { currentContext } from '../common/request-context';
 import { START, takeRows, type Position, type RemotePage } from '../common/walk';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
@@ -13,27 +13,18 @@ import { GroupsService } from '../groups/groups.service';
 import { isCursorExpired } from '../klaviyo/klaviyo-error';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { MirrorService } from '../mirror/mirror.service';
-import type { Resource } from '../mirror/resources';
 import type { Profile } from './profile';
-import { groupsOf, MIN_NAME_PART, notLive, type ProfileFilters, type ProfileSort } from './profile-filters';
+import { groupsOf, notLive, type ProfileFilters, type ProfileSort } from './profile-filters';
+import { filtersOf, resourcesOf, withinTimes, type ListProfilesInput } from './profile-list-input';
 import { readProfile } from './profile-reading.klaviyo';
 import { refuse } from './profile-rules';
-import { ProfileSearchRepository, type ProfilePlace } from './profile-search.repository';
+import { ProfileSearchRepository, type FoundPage, type ProfilePlace } from './profile-search.repository';
 import { ProfilesLiveKlaviyo } from './profiles-live.klaviyo';
-
-export interface ListProfilesInput extends Omit<ProfileFilters, 'attribute'> {
-  connectionId?: string;
-  /** `name:value`. */
-  attribute?: string;
-  sort?: ProfileSort;
-  includeTotal?: boolean;
-  limit?: number;
-  cursor?: string;
-  source?: Source;
-}
 
 /** Where a walk stands: behind a row of the mirror, or on a page of Klaviyo's. */
 type Place = { mirror: ProfilePlace } | { live: Position };
+
+type Asked = ListProfilesInput & Required<Pick<ListProfilesInput, 'limit' | 'source'>>;
 
 interface Rows {
   rows: Profile[];
@@ -66,39 +57,46 @@ export class ProfileListService {
     const { sort, cursor, limit = DEFAULT_LIMIT } = input;
     const impossible = notLive(filters, sort);
     if (input.source === 'live') refuse(impossible.map((field): FieldFault => ({ field, key: 'notLive' })));
+    const asked = { ...input, limit, source: impossible.length > 0 ? ('mirror' as const) : (input.source ?? 'auto') };
+    const quick = await this.firstPage(scope, filters, asked);
+    if (quick) return quick;
     const connection = await this.connections.resolve(scope, input.connectionId);
-    const binding = {
-      userId: scope.userId,
-      scope: JSON.stringify(['profiles', connection.id, filters, sort ?? null, input.source ?? null]),
-    };
+    const binding = bindingOf(scope, connection.id, filters, asked);
     const from = this.cursors.decode(binding, cursor) as Place | undefined;
-    const source = input.source ?? 'auto';
-    const { value, ...provenance } = await this.mirror.read(
-      connection,
-      resourcesOf(filters),
-      source === 'auto' && impossible.length > 0 ? 'mirror' : source,
-      {
-        begunOn: from && ('mirror' in from ? 'mirror' : 'live'),
-        mirror: () => this.mirrored(connection, filters, { ...input, limit }, from),
-        live: () => this.live(connection, filters, { sort, limit }, from),
-      },
-    );
-    const { rows, rest, total } = value;
-    return {
-      rows,
-      pagination: {
-        limit,
-        nextCursor: rest === null ? null : this.cursors.encode(binding, rest),
-        ...(total === undefined ? {} : { total }),
-      },
-      ...provenance,
-    };
+    const { value, ...provenance } = await this.mirror.read(connection, resourcesOf(filters), asked.source, {
+      begunOn: from && ('mirror' in from ? 'mirror' : 'live'),
+      mirror: () => this.mirrored(connection, filters, asked, from),
+      live: () => this.live(connection, filters, asked, from),
+    });
+    return { rows: value.rows, pagination: this.pagination(binding, limit, value), ...provenance };
+  }
+
+  /** What is asked most, in one statement: a first page that the mirror answers by itself. Else undefined. */
+  private async firstPage(
+    scope: UserScope,
+    filters: ProfileFilters,
+    asked: Asked,
+  ): Promise<ReadPage<Profile> | undefined> {
+    const { source, cursor, sort = 'id', limit, includeTotal } = asked;
+    if (source === 'live' || cursor !== undefined || includeTotal === true || groupsOf(filters).length > 0)
+      return undefined;
+    const search = { filters, sort, after: null, limit: limit + 1 };
+    const first = await this.found.first(scope.userId, asked.connectionId, search);
+    const where = first?.syncedAt && this.mirror.knows(first.status, first.syncedAt, source);
+    if (!first || !where) return undefined;
+    const { connectionId, rows, rare, whole } = first;
+    const context = currentContext();
+    if (context) context.connectionId = connectionId;
+    const found = whole ? { rows, rare } : await this.found.page(scope.userId, connectionId, search, rows.length);
+    const page = pageOf(found, limit, true);
+    const binding = bindingOf(scope, connectionId, filters, asked);
+    return { rows: page.rows, pagination: this.pagination(binding, limit, page), ...where };
   }
 
   private async mirrored(
     connection: Connection,
     filters: ProfileFilters,
-    { sort = 'id', limit, includeTotal }: ListProfilesInput & { limit: number },
+    { sort = 'id', limit, includeTotal }: Asked,
     from: Place | undefined,
   ): Promise<Rows> {
     const [userId, connectionId] = [Number(connection.userId), connection.id];
@@ -106,24 +104,17 @@ export class ProfileListService {
       if (!(await this.groups.exists(userId, connectionId, kind, id)))
         throw new AppError(kind === 'list' ? 'LIST_NOT_FOUND' : 'SEGMENT_NOT_FOUND', { params: { id } });
     const after = from && 'mirror' in from ? from.mirror : null;
-    const search = { filters, sort, after, limit: limit + 1 };
-    const { rows, rare } = await this.found.page(userId, connectionId, search);
-    const given = rows.slice(0, limit);
-    const last = given.at(-1);
-    const more = rows.length > limit && last !== undefined;
-    const all = after === null && !more ? given.length : undefined;
-    const total = all ?? (includeTotal === true ? await this.found.count(userId, connectionId, filters) : null);
-    return {
-      rows: given.map(({ id, document }) => readProfile({ id, attributes: document.attributes })),
-      rest: more ? { mirror: { id: last.id, at: last.at, rare } } : null,
-      ...(total === null ? {} : { total }),
-    };
+    const found = await this.found.page(userId, connectionId, { filters, sort, after, limit: limit + 1 });
+    const page = pageOf(found, limit, after === null);
+    if (page.total !== undefined || includeTotal !== true) return page;
+    const total = await this.found.count(userId, connectionId, filters);
+    return { ...page, ...(total === null ? {} : { total }) };
   }
 
   private async live(
     connection: Connection,
     filters: ProfileFilters,
-    { sort = 'id', limit }: { sort: ProfileSort | undefined; limit: number },
+    { sort = 'id', limit }: Asked,
     from: Place | undefined,
   ): Promise<Rows> {
     // The mirror that it came from is no more.
@@ -160,47 +151,34 @@ export class ProfileListService {
       ? this.atKlaviyo.page(access, others, sort, page)
       : this.atKlaviyo.members(access, group.kind, group.id, others, page);
   }
+
+  private pagination(binding: CursorBinding, limit: number, { rest, total }: Rows): Pagination {
+    return {
+      limit,
+      nextCursor: rest === null ? null : this.cursors.encode(binding, rest),
+      ...(total === undefined ? {} : { total }),
+    };
+  }
 }
 
-/** What the answer is made of. */
-function resourcesOf(filters: ProfileFilters): Resource[] {
-  const groups = groupsOf(filters).map(({ kind }) => (kind === 'list' ? 'lists' : 'segments') as Resource);
-  return groups.length === 0 ? ['profiles'] : ['profiles', 'memberships', ...groups];
+/** To what a cursor belongs. */
+function bindingOf(
+  { userId }: UserScope,
+  connectionId: string,
+  filters: ProfileFilters,
+  { sort, source }: Asked,
+): CursorBinding {
+  return { userId, scope: JSON.stringify(['profiles', connectionId, filters, sort ?? null, source]) };
 }
 
-/** @throws AppError VALIDATION_FAILED */
-function filtersOf(input: ListProfilesInput): ProfileFilters {
-  const { email, phoneNumber, externalId, name, tag, attribute, listId, segmentId, updatedSince, updatedUntil } = input;
-  if (name !== undefined && foldName(name).length < MIN_NAME_PART)
-    throw invalid('name', 'tooShort', { min: MIN_NAME_PART });
+/** Of one row more than wanted, which tells whether there are others. All of them are known on a first page that ends. */
+function pageOf({ rows, rare }: FoundPage, limit: number, isFirst: boolean): Rows {
+  const given = rows.slice(0, limit);
+  const last = given.at(-1);
+  const more = rows.length > limit && last !== undefined;
   return {
-    ...(email === undefined ? {} : { email }),
-    ...(phoneNumber === undefined ? {} : { phoneNumber }),
-    ...(externalId === undefined ? {} : { externalId }),
-    ...(name === undefined ? {} : { name }),
-    ...(tag === undefined ? {} : { tag }),
-    ...(attribute === undefined ? {} : { attribute: attributeOf(attribute) }),
-    ...(listId === undefined ? {} : { listId }),
-    ...(segmentId === undefined ? {} : { segmentId }),
-    ...(updatedSince === undefined ? {} : { updatedSince }),
-    ...(updatedUntil === undefined ? {} : { updatedUntil }),
-  };
-}
-
-/** The first colon separates: a value may hold others. */
-function attributeOf(text: string): { key: string; value: string } {
-  const colon = text.indexOf(':');
-  if (colon < 1) throw invalid('attribute', 'malformed');
-  return { key: text.slice(0, colon), value: text.slice(colon + 1) };
-}
-
-/** Klaviyo's own bounds are whole seconds. */
-function withinTimes({ updatedSince, updatedUntil }: ProfileFilters): (profile: Profile) => boolean {
-  const since = updatedSince === undefined ? -Infinity : Date.parse(updatedSince);
-  const until = updatedUntil === undefined ? Infinity : Date.parse(updatedUntil);
-  return ({ updatedAt }) => {
-    if (updatedAt === null) return since === -Infinity && until === Infinity;
-    const at = Date.parse(updatedAt);
-    return at >= since && at < until;
+    rows: given.map(({ id, document }) => readProfile({ id, attributes: document.attributes })),
+    rest: more ? { mirror: { id: last.id, at: last.at, rare } } : null,
+    ...(isFirst && !more ? { total: given.length } : {}),
   };
 }

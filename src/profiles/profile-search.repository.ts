@@ -27,6 +27,21 @@ export interface ProfileSearch {
   limit: number;
 }
 
+export interface FoundPage {
+  rows: FoundProfile[];
+  rare: boolean;
+}
+
+/** The first page, with what says whether the mirror may give it. */
+export interface FirstPage extends FoundPage {
+  connectionId: string;
+  status: 'active' | 'invalid';
+  /** Null before people are mirrored; there are no rows then. */
+  syncedAt: Date | null;
+  /** Whether these are all rows of the page; else only what a sample of the order has of them. */
+  whole: boolean;
+}
+
 /** Rows that are looked through in order, for each that is wanted, to learn how many match. */
 const TRIED = 20;
 /** Rows that are looked through at most before an index is asked for all that match. */
@@ -44,22 +59,57 @@ export class ProfileSearchRepository {
    * searched, and PostgreSQL cannot know beforehand which it is: so a stretch of the order is tried first. Where it
    * does not fill the page, what it found tells how long a stretch would; where that is too long, all that match are
    * fetched and sorted, who are few then.
+   * @param sampled how many the first stretch has, where that is known
    */
-  async page(
-    userId: number,
-    connectionId: string,
-    search: ProfileSearch,
-  ): Promise<{ rows: FoundProfile[]; rare: boolean }> {
+  async page(userId: number, connectionId: string, search: ProfileSearch, sampled?: number): Promise<FoundPage> {
     const way = wayOf(search);
     const parameters = () => new Parameters(userId, connectionId);
     if (way === 'order') return { rows: await this.run(userId, walk(parameters(), search, null)), rare: false };
-    let stretch = way === 'walk' ? search.limit * TRIED : Infinity;
+    const sample = search.limit * TRIED;
+    let stretch = way === 'index' ? Infinity : sampled === undefined ? sample : longer(sample, search, sampled);
     for (let tries = 0; tries < 2 && stretch <= MOST_LOOKED_THROUGH; tries++) {
       const rows = await this.run(userId, walk(parameters(), search, stretch));
       if (rows.length >= search.limit) return { rows, rare: false };
-      stretch = Math.ceil((1.5 * stretch * search.limit) / rows.length);
+      stretch = longer(stretch, search, rows.length);
     }
     return { rows: await this.run(userId, gather(parameters(), search)), rare: true };
+  }
+
+  /**
+   * The first page of a connection (the user's default when undefined) and how old its mirror is: one statement, since
+   * it is what is read most. Undefined where there is no such connection.
+   */
+  async first(
+    userId: number,
+    connectionId: string | undefined,
+    search: ProfileSearch & { after: null },
+  ): Promise<FirstPage | undefined> {
+    const way = wayOf(search);
+    const parameters = new Parameters(userId, connectionId ?? null, 'k.id');
+    const stretch = way === 'order' ? null : search.limit * TRIED;
+    const { sql } = way === 'index' ? gather(parameters, search) : walk(parameters, search, stretch);
+    const [row] = await this.db.forUser(userId, (manager) =>
+      query<FirstRow>(
+        manager,
+        `SELECT k.id AS "connectionId", k.status, extract(epoch FROM s.synced_at)::float8 AS "syncedAt",
+           CASE WHEN s.synced_at IS NOT NULL THEN
+             (SELECT coalesce(json_agg(found), '[]') FROM (${sql}) AS found) END AS rows
+         FROM connection AS k LEFT JOIN mirror_state AS s
+           ON s.user_id = k.user_id AND s.connection_id = k.id AND s.resource = 'profiles'
+         WHERE k.user_id = $1 AND CASE WHEN $2::uuid IS NULL THEN k.is_default ELSE k.id = $2 END`,
+        parameters.values,
+      ),
+    );
+    if (!row) return undefined;
+    const { connectionId: id, status, syncedAt, rows } = row;
+    return {
+      connectionId: id,
+      status,
+      syncedAt: syncedAt === null ? null : new Date(syncedAt * 1000),
+      rows: rows ?? [],
+      rare: way === 'index',
+      whole: way !== 'walk' || (rows ?? []).length >= search.limit,
+    };
   }
 
   /** How many there are, up to 10,000; null above. */
@@ -98,9 +148,16 @@ export class ProfileSearchRepository {
   }
 }
 
+type FirstRow = Pick<FirstPage, 'connectionId' | 'status'> & { syncedAt: number | null; rows: FoundProfile[] | null };
+
 interface Statement {
   sql: string;
   parameters: Parameters;
+}
+
+/** How long a stretch would fill the page, as far as one that did not can tell, and a half more. */
+function longer(stretch: number, { limit }: ProfileSearch, found: number): number {
+  return Math.ceil((1.5 * stretch * limit) / found);
 }
 
 /** `order`: every row on the way counts. `index`: an identifier, or known to be rare. `walk`: not known yet. */
@@ -121,14 +178,15 @@ function walk(parameters: Parameters, search: ProfileSearch, stretch: number | n
   const enough = stretch === null ? '' : `LIMIT ${parameters.add(stretch)}`;
   const source =
     group === undefined
-      ? `SELECT * FROM mirrored_profile AS p WHERE p.user_id = $1 AND p.connection_id = $2
-           ${beyond(search, parameters)} ${range(filters, sort, parameters)} ORDER BY ${orderOf(sort)} ${enough}`
+      ? `SELECT * FROM mirrored_profile AS p WHERE p.user_id = $1
+           AND p.connection_id = ${parameters.connection} ${beyond(search, parameters)} ${range(filters, sort, parameters)} ORDER BY ${orderOf(sort)} ${enough}`
       : `SELECT q.* FROM (SELECT m.profile_id AS klaviyo_id FROM membership AS m
-           WHERE m.user_id = $1 AND m.connection_id = $2 AND m.kind = '${group.kind}'
+           WHERE m.user_id = $1 AND m.connection_id = ${parameters.connection} AND m.kind = '${group.kind}'
              AND m.group_id = ${parameters.add(group.id)} AND m.left_at IS NULL
              ${beyond(search, parameters).replace('p.klaviyo_id', 'm.profile_id')}
            ORDER BY m.profile_id ${directionOf(sort)} ${enough}) AS member
-         JOIN mirrored_profile AS q ON q.user_id = $1 AND q.connection_id = $2 AND q.klaviyo_id = member.klaviyo_id`;
+         JOIN mirrored_profile AS q ON q.user_id = $1 AND q.connection_id = ${parameters.connection}
+           AND q.klaviyo_id = member.klaviyo_id`;
   return shown(`SELECT * FROM (${source}) AS p WHERE ${where}`, parameters, search);
 }
 
@@ -136,7 +194,8 @@ function walk(parameters: Parameters, search: ProfileSearch, stretch: number | n
 function gather(parameters: Parameters, search: ProfileSearch): Statement {
   const where = conditionsOf(search.filters, parameters).join(' AND ');
   const matching = `SELECT p.klaviyo_id, p.updated_at FROM mirrored_profile AS p
-    WHERE p.user_id = $1 AND p.connection_id = $2 ${beyond(search, parameters)} AND ${where} OFFSET 0`;
+    WHERE p.user_id = $1 AND p.connection_id = ${parameters.connection} ${beyond(search, parameters)} AND ${where}
+    OFFSET 0`;
   return shown(`SELECT * FROM (${matching}) AS p`, parameters, search);
 }
 
@@ -145,7 +204,7 @@ function shown(source: string, parameters: Parameters, { sort, limit }: ProfileS
     SELECT p.klaviyo_id AS id, p.updated_at::text AS at, d.document
     FROM (${source} ORDER BY ${orderOf(sort)} LIMIT ${parameters.add(limit)}) AS p
     JOIN mirrored_profile_document AS d
-      ON d.user_id = $1 AND d.connection_id = $2 AND d.klaviyo_id = p.klaviyo_id
+      ON d.user_id = $1 AND d.connection_id = ${parameters.connection} AND d.klaviyo_id = p.klaviyo_id
     ORDER BY ${orderOf(sort)}`;
   return { sql, parameters };
 }
