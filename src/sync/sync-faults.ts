@@ -44,7 +44,7 @@ export type Verdict =
 const PAUSE_SECONDS = 5;
 
 export function verdictOf(error: unknown): Verdict {
-  if (error instanceof DatabaseError && error.down) return { kind: 'stop' };
+  if (error instanceof DatabaseError && !isRefused(error)) return { kind: 'stop' };
   if (error instanceof LeaseLost) return { kind: 'stop' };
   if (error instanceof PagesRepeat) return { kind: 'fail', code: 'SYNC_PAGES_REPEAT' };
   if (!(error instanceof AppError)) return { kind: 'fail', code: 'INTERNAL' };
@@ -62,4 +62,9 @@ export function verdictOf(error: unknown): Verdict {
 /** Whether the database refused what it was given, rather than could not be asked: the same again meets the same. */
 export function isRefusedData(error: unknown): boolean {
   return error instanceof DatabaseError && !error.down && /^(22|23|54)/.test(error.sqlState ?? '');
+}
+
+/** The same statement would be refused again; anything else of the database's may be better in a moment. */
+function isRefused(error: DatabaseError): boolean {
+  return !error.down && /^(22|23|42|54)/.test(error.sqlState ?? '42');
 }

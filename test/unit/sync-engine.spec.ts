@@ -201,6 +201,8 @@ describe('an error met while reading', () => {
     ],
     ['a stopping process ends the slice', new AppError('SERVICE_UNAVAILABLE'), { kind: 'stop' }],
     ['so does a database that is away', new DatabaseError('57P01', undefined, true, ''), { kind: 'stop' }],
+    ['a transaction that was ended for us', new DatabaseError('25P03', undefined, false, ''), { kind: 'stop' }],
+    ['a statement that is wrong', new DatabaseError('42P01', undefined, false, ''), { kind: 'fail', code: 'INTERNAL' }],
     ['and a run that somebody else has', new LeaseLost(), { kind: 'stop' }],
     ['a fault of ours ends the resource', new TypeError('x is not a function'), { kind: 'fail', code: 'INTERNAL' }],
   ])('is judged: %s', (_, error, verdict) => {
