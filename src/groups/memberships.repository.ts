@@ -39,7 +39,8 @@ export class MembershipsRepository {
 
   /**
    * Keeps members that a pass saw. Who left while the pass was under way stays away, unless they joined again: the
-   * page that shows them may be older than their leaving.
+   * page that shows them may be older than their leaving. Each row is looked up by its key: in a first pass the planner
+   * knows nothing of the table yet, and a join would read ever more of it.
    * @returns how many are new, back, or joined at another time than we knew
    */
   async upsert(userId: number, connectionId: string, startedAt: Date, members: readonly MemberRow[]): Promise<number> {
@@ -53,8 +54,10 @@ export class MembershipsRepository {
              known.left_at IS NULL AND known.joined_at = coalesce(i.joined_at, known.joined_at) IS TRUE AS same
            FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[])
              AS i (kind, group_id, profile_id, joined_at)
-           LEFT JOIN membership AS known ON known.user_id = $1 AND known.connection_id = $2 AND known.kind = i.kind
-             AND known.group_id = i.group_id AND known.profile_id = i.profile_id),
+           LEFT JOIN LATERAL (
+             SELECT joined_at, left_at FROM membership
+             WHERE user_id = $1 AND connection_id = $2 AND kind = i.kind AND group_id = i.group_id
+               AND profile_id = i.profile_id LIMIT 1) AS known ON true),
          kept AS (
            INSERT INTO membership AS m (user_id, connection_id, kind, group_id, profile_id, joined_at, synced_at)
            SELECT $1, $2, kind, group_id, profile_id, joined_at, now() FROM incoming ORDER BY ${ORDER}
