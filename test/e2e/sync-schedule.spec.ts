@@ -1,4 +1,6 @@
 import { Clock } from '../../src/common/clock';
+import { JobsService } from '../../src/jobs/jobs.service';
+import { QUEUES } from '../../src/jobs/queues';
 import { SyncTickJob } from '../../src/sync/sync-tick.job';
 import { startApp, type RunningApp } from '../support/app';
 import { API, openStage, until, type Reader, type ReadsStage } from './reads-stage';
@@ -436,4 +438,35 @@ describe('the mirror of a connection that is gone', () => {
       (left) => left.length === 0,
     );
   });
+});
+
+describe('a worker', () => {
+  it('turns the clock every minute, and what is due is read without anybody asking', async () => {
+    const stage = await openStage({ env: { SYNC_INTERVAL_MINUTES: '60' } });
+    try {
+      const reader = await stage.connect(1, { profiles: 20, lists: [{ name: 'A', members: 3 }] });
+      expect(await stage.sql(`SELECT cron FROM pgboss.schedule WHERE name = 'sync-tick'`)).toEqual([
+        { cron: '* * * * *' },
+      ]);
+      const jobs = stage.app.app.get(JobsService);
+      const turn = async () => jobs.enqueue(QUEUES.syncTick, {}, { singletonKey: 'now' });
+      await turn();
+      await until(
+        () => stage.sql('SELECT 1 FROM sync_schedule'),
+        (rows) => rows.length === 1,
+      );
+      await stage.sql(`UPDATE sync_schedule SET next_run_at = now() - interval '1 second'`);
+      await turn();
+      const { sync } = await until(
+        async () => (await reader.get('/sync')).body as { sync: { status: string; trigger: string } | null },
+        (body) => body.sync?.status === 'succeeded',
+        60_000,
+      );
+      expect(sync).toMatchObject({ trigger: 'schedule', mode: 'full', progress: { percent: 100 } });
+      const mirrored = await reader.get('/get-lists');
+      expect(mirrored.body).toMatchObject({ source: 'mirror', stale: false, lists: [{ name: 'A' }] });
+    } finally {
+      await stage.stop();
+    }
+  }, 120_000);
 });
