@@ -146,13 +146,14 @@ async function workedOff(database: Client): Promise<number> {
   return left === 0 ? 0 : left / ((performance.now() - begin) / 1000);
 }
 
-function rowOf(title: string, result: Load): Record<string, unknown> {
+function rowOf(title: string, result: Load, cpuSeconds: number): Record<string, unknown> {
   return {
     load: title,
     'deliveries/s': round(result.deliveries / result.seconds, 1),
     'events/s': round(result.events / result.seconds, 0),
     'p50 ms': round(percentile(result.times, 0.5), 1),
     'p99 ms': round(percentile(result.times, 0.99), 1),
+    'CPU ms/delivery (service)': round((cpuSeconds * 1000) / result.deliveries, 2),
     failed: result.failed,
   };
 }
@@ -168,16 +169,24 @@ async function main(): Promise<void> {
     const hook = await hookOf(backends, service.url);
     await deliver(hook, bodyOf(hook, 'warm', 0, BATCH));
     const before = await count(database, 'SELECT count(*) AS n FROM received_event');
+    const cpu = [service.cpuSeconds()];
     const batches = await load(hook, BATCH_LANES, BATCH, RATE);
+    cpu.push(service.cpuSeconds());
     const kept = (await count(database, 'SELECT count(*) AS n FROM received_event')) - before;
     const rate = await workedOff(database);
+    cpu.push(service.cpuSeconds());
     const singles = await load(hook, SINGLE_LANES, 1, 0);
+    cpu.push(service.cpuSeconds());
+    const spent = (from: number) => (cpu[from + 1] ?? 0) - (cpu[from] ?? 0);
     console.log(
       `${SECONDS} s a load; load average ${loadavg()
         .map((value) => round(value, 1))
         .join(' ')}`,
     );
-    console.table([rowOf('1,000 events a delivery', batches), rowOf('1 event a delivery', singles)]);
+    console.table([
+      rowOf('1,000 events a delivery', batches, spent(0)),
+      rowOf('1 event a delivery', singles, spent(2)),
+    ]);
     console.log(`backlog worked off at ${round(rate, 0)} events/s; service ${round(service.residentMb(), 0)} MB`);
     if (kept < batches.events) throw new Error(`Only ${kept} of ${batches.events} acknowledged events are there`);
     if (batches.events === 0 || singles.events === 0) throw new Error('Nothing was taken');
