@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { EncryptionService, type SealContext } from '../encryption/encryption.service';
+import { EncryptionService, SealError, type SealContext } from '../encryption/encryption.service';
 import { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { ConnectionRepository } from './connection.repository';
 import { sealContext } from './sealed-key';
@@ -17,12 +17,18 @@ export class KeyCopiesService {
     private readonly encryption: EncryptionService,
   ) {}
 
-  /** @returns undefined where there is no connection, or Klaviyo refuses its key: a copy would serve nobody */
+  /** @returns undefined where there is no connection, Klaviyo refuses its key or it does not open: a copy would serve nobody */
   async copy(userId: number, connectionId: string, holder: string): Promise<string | undefined> {
     const connection = await this.connections.one(userId, connectionId);
     if (connection?.status !== 'active') return undefined;
-    const key = await this.encryption.open(connection.sealedKey, sealContext(userId, connectionId));
-    return this.encryption.seal(key, contextOf(userId, holder));
+    try {
+      const key = await this.encryption.open(connection.sealedKey, sealContext(userId, connectionId));
+      return await this.encryption.seal(key, contextOf(userId, holder));
+    } catch (error) {
+      // A key that nobody can read any more must not keep its connection from going.
+      if (error instanceof SealError) return undefined;
+      throw error;
+    }
   }
 
   /** @throws SealError when it was tampered with, belongs to another holder, or its key is not in the ring */

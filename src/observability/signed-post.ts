@@ -71,16 +71,15 @@ async function sendOrAgain(url: URL, message: SignedMessage): Promise<number> {
     return await send(url, message);
   } catch (error) {
     if (!(error instanceof StaleLine)) throw error;
-    const { lines: _, ...alone } = message;
-    return send(url, alone);
+    return send(url, message, false);
   }
 }
 
 class StaleLine extends Error {}
 
-function send(url: URL, message: SignedMessage): Promise<number> {
+function send(url: URL, message: SignedMessage, kept = true): Promise<number> {
   const plain = url.protocol === 'http:';
-  const { lines } = message;
+  const lines = kept ? message.lines : undefined;
   return new Promise((done, fail) => {
     const request = (plain ? httpRequest : httpsRequest)(url, {
       method: 'POST',

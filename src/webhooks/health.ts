@@ -116,7 +116,10 @@ export class WebhookHealth implements OnModuleInit {
     if (check.unseenMs !== null && check.unseenMs > AWAY_MS)
       return this.fill(connection, webhook, now - check.unseenMs - MARGIN_MS, now);
     const heard = Math.max(check.lastReceivedAt?.getTime() ?? 0, webhook.createdAt.getTime());
-    if (now - heard < SILENCE_MS) return this.alerts.over('silent', webhook.id);
+    if (now - heard < SILENCE_MS) {
+      this.alerts.over('silent', webhook.id);
+      return;
+    }
     const known = Math.max(webhook.readFrom.getTime(), heard);
     if (webhook.readAt === null && now - known > ASK_AGAIN_MS)
       await this.fill(connection, webhook, known - MARGIN_MS, now - ON_ITS_WAY_MS);
@@ -157,7 +160,8 @@ export class WebhookHealth implements OnModuleInit {
     const { topics } = await this.topics.of(connection, [], this.waits());
     if (isSame(topics, webhook.topics)) return webhook;
     await this.webhooks.setTopics(Number(connection.userId), webhook.id, topics);
-    return { ...webhook, topics: [...topics] };
+    webhook.topics = [...topics];
+    return webhook;
   }
 
   private waits(): { priority: 'background'; deadline: number } {

@@ -86,7 +86,10 @@ export class PollJob implements OnModuleInit {
       const access = await this.connections.accessOf(connection);
       const outcome = await this.reader.read(access, connection, webhook, lease, until);
       if (outcome.kind === 'lost') return;
-      if (outcome.kind === 'more') return await this.rows.putOff(userId, held, 0, false);
+      if (outcome.kind === 'more') {
+        await this.rows.putOff(userId, held, 0, false);
+        return;
+      }
       const isPoll = webhook.delivery === 'poll';
       await this.rows.finish(userId, held, outcome.progress, isPoll ? this.env.webhookPollIntervalSeconds : null);
       if (!isPoll) await this.filled?.(connection, webhook, outcome.progress.found);

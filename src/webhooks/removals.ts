@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { v4 as uuidv4 } from 'uuid';
+import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
 import type { Connection } from '../connection/connection.entity';
 import { ConnectionService } from '../connection/connection.service';
@@ -36,6 +37,7 @@ export class Removals implements OnModuleInit {
   private readonly logger = new Logger('Webhooks');
 
   constructor(
+    private readonly clock: Clock,
     private readonly connections: ConnectionService,
     private readonly keys: KeyCopiesService,
     private readonly atKlaviyo: WebhooksKlaviyo,
@@ -86,7 +88,7 @@ export class Removals implements OnModuleInit {
   /** Tries now what was planned. @returns whether Klaviyo is rid of it; else it is tried again later */
   async tryNow(access: KlaviyoAccess, webhookId: string, klaviyoWebhookId: string): Promise<boolean> {
     try {
-      await this.removeThere(access, klaviyoWebhookId, { deadline: Date.now() + PATIENCE_MS, maxRetries: 1 });
+      await this.removeThere(access, klaviyoWebhookId, { deadline: this.clock.now() + PATIENCE_MS, maxRetries: 1 });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       this.logger.warn({ msg: 'a webhook stays at Klaviyo for now', code: error.code, ...access.toJSON() });
@@ -135,10 +137,10 @@ export class Removals implements OnModuleInit {
   }
 
   private async remove(access: KlaviyoAccess, removal: DueRemoval): Promise<void> {
-    if (removal.klaviyoWebhookId !== null) return this.removeThere(access, removal.klaviyoWebhookId, unhurried());
-    const all = await this.atKlaviyo.all(access, unhurried());
+    if (removal.klaviyoWebhookId !== null) return this.removeThere(access, removal.klaviyoWebhookId, this.unhurried());
+    const all = await this.atKlaviyo.all(access, this.unhurried());
     for (const remote of all)
-      if (remote.ourId === removal.webhookId) await this.removeThere(access, remote.id, unhurried());
+      if (remote.ourId === removal.webhookId) await this.removeThere(access, remote.id, this.unhurried());
   }
 
   private async removeThere(access: KlaviyoAccess, klaviyoWebhookId: string, waits: Waits): Promise<void> {
@@ -147,6 +149,10 @@ export class Removals implements OnModuleInit {
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'WEBHOOK_NOT_FOUND') throw error;
     }
+  }
+
+  private unhurried(): Waits {
+    return { priority: 'background', deadline: this.clock.now() + ATTEMPT_MS };
   }
 
   /** The rows of the webhooks go with the connection; what Klaviyo still has keeps a sealed copy of the key. */
@@ -166,8 +172,4 @@ export class Removals implements OnModuleInit {
 
 function holderOf(webhookId: string): string {
   return `webhook-removal:${webhookId}`;
-}
-
-function unhurried(): Waits {
-  return { priority: 'background', deadline: Date.now() + ATTEMPT_MS };
 }

@@ -28,10 +28,6 @@ const UNCALLED: Readonly<Record<string, string>> = {
   queryMetricAggregates: 'figures of campaigns come from the reports',
   getEvent: 'events are read in pages, for the probe of access alone so far',
   bulkCreateEvents: 'events are sent one by one so far',
-  getWebhooks: 'webhooks are not built yet',
-  createWebhook: 'webhooks are not built yet',
-  updateWebhook: 'webhooks are not built yet',
-  deleteWebhook: 'webhooks are not built yet',
   getTags: 'tags live in the properties of profiles',
 };
 

@@ -309,6 +309,18 @@ describe('webhooks', () => {
       expect(await stage.sql('SELECT 1 FROM webhook_removal WHERE user_id = $1', [mine.userId])).toEqual([]);
     });
 
+    it('do not keep their connection from going where its key opens no more, or is refused', async () => {
+      for (const spoil of [`sealed_key = 'x'`, `status = 'invalid'`]) {
+        const mine = await owner();
+        await mine.create();
+        await stage.sql(`UPDATE connection SET ${spoil}, key_version = key_version + 1 WHERE user_id = $1`, [
+          mine.userId,
+        ]);
+        expect((await mine.call('delete', '/connect')).body['disconnected']).toBe(1);
+        expect(await stage.sql('SELECT 1 FROM webhook_removal WHERE user_id = $1', [mine.userId])).toEqual([]);
+      }
+    });
+
     it('with their connection are given up in the end, and the key with them', async () => {
       const mine = await owner();
       await mine.create();
@@ -415,7 +427,7 @@ describe('webhooks', () => {
     await mine.call('post', '/trigger-event', {
       event: { eventType: 'Brand New', eventData: {}, profile: { email: 'a@example.com' } },
     });
-    await stage.advance(30_000);
+    stage.advance(30_000);
     expect((await mine.create({ topics: ['event:api.brand_new'] })).topics).toEqual(['event:api.brand_new']);
   });
 

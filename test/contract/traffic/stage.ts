@@ -59,7 +59,12 @@ export class Stage {
       klaviyoUrl: recorder.url,
       clock: new ShiftedClock(now - Date.now()),
       // Nothing runs in the background: what is sent is what the calls of the story send.
-      env: { KLAVIYO_API_REVISION: base, ROLE: 'api', KLAVIYO_MAX_RETRIES: '1' },
+      env: {
+        KLAVIYO_API_REVISION: base,
+        ROLE: 'api',
+        KLAVIYO_MAX_RETRIES: '1',
+        PUBLIC_BASE_URL: 'https://hooks.crealia.test',
+      },
       prepare: (created) => {
         watch(created.get(KlaviyoClient, { strict: false }), reads, called);
         return Promise.resolve();

@@ -3,6 +3,7 @@ import { ProfileMirrorService } from '../../../src/profiles/profile-mirror.servi
 import type { SandboxAccount } from '../../support/sandbox';
 import type { Stage } from './stage';
 import { synchronising } from './synchronising';
+import { managingWebhooks } from './webhooks';
 
 /** A user with a connected account that has some of everything. */
 interface Actor {
@@ -31,6 +32,7 @@ export async function tellStory(stage: Stage): Promise<void> {
   await readingCampaigns(stage, actor);
   await writingLists(stage, actor);
   await synchronising(stage, actor.userId);
+  await managingWebhooks(stage, actor.userId);
   await meetingTrouble(stage, actor);
   await stage.call(200, 'delete', '/connect', { userId: actor.userId });
 }
