@@ -1,3 +1,4 @@
+import { AppError } from '../../src/common/errors';
 import { ConnectionService } from '../../src/connection/connection.service';
 import { Db } from '../../src/database/scope';
 import { CallTally } from '../../src/klaviyo/call-tally';
