@@ -18,7 +18,7 @@ const CHUNK_DELIVERIES = 500;
 /** Events that are tried again, each by itself. */
 const DUE_EVENTS = 100;
 /** Much longer than a chunk takes: only a process that died lets it run out. */
-const LANE_SECONDS = 60;
+const LANE_SECONDS = 20;
 /** While more arrives than is being written, a chunk waits, but not for good. */
 const YIELD_MS = 25;
 const LONGEST_YIELD_MS = 250;

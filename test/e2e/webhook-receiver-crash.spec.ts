@@ -1,0 +1,236 @@
+import { once } from 'node:events';
+import { connect as connectTo, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import { build } from '../medium/openapi-build';
+import { createDatabase, type TestDatabase } from '../support/database';
+import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
+import { API } from '../support/walk';
+import { chance, connect, Process, sql, until } from './crash-stage';
+import { headerDate, klaviyoEvent, sign } from './webhook-receiver-stage';
+
+/** `CRASH_ROUNDS` has more of them; the seed is another one each time, and can be given. */
+const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 2);
+const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 1_000_000);
+const USER = 808;
+const BACK_MS = 10_000;
+jest.setTimeout(180_000 + ROUNDS * 30_000);
+
+/** A line to PostgreSQL that can be cut and mended. */
+class Line {
+  private readonly sockets = new Set<Socket>();
+  private server: Server | undefined;
+  private port = 0;
+
+  constructor(private readonly target: URL) {}
+
+  async mend(): Promise<void> {
+    this.server = createServer((from) => {
+      const to = connectTo(Number(this.target.port), this.target.hostname);
+      for (const [socket, other] of [
+        [from, to],
+        [to, from],
+      ] as const) {
+        this.sockets.add(socket);
+        socket.on('error', () => undefined);
+        socket.on('close', () => {
+          this.sockets.delete(socket);
+          other.destroy();
+        });
+        socket.pipe(other);
+      }
+    }).listen(this.port, '127.0.0.1');
+    await once(this.server, 'listening');
+    this.port = (this.server.address() as AddressInfo).port;
+  }
+
+  async cut(): Promise<void> {
+    const closed = this.server ? once(this.server, 'close') : undefined;
+    this.server?.close();
+    for (const socket of this.sockets) socket.destroy();
+    await closed;
+  }
+
+  get url(): string {
+    const url = new URL(this.target);
+    url.hostname = '127.0.0.1';
+    url.port = String(this.port);
+    return url.toString();
+  }
+}
+
+interface Hook {
+  klaviyoId: string;
+  secret: string;
+  accountId: string;
+}
+
+/** Delivers without a pause, remembers what was acknowledged, and brings again what was not. */
+class Klaviyo {
+  readonly acknowledged = new Set<string>();
+  readonly statuses = new Map<number, number>();
+  lastGood = 0;
+  private made = 0;
+  private running = false;
+  private lanes: Promise<void>[] = [];
+
+  constructor(
+    private readonly url: string,
+    private readonly hook: Hook,
+  ) {}
+
+  begin(lanes = 4): void {
+    this.running = true;
+    this.lanes = Array.from({ length: lanes }, () => this.lane());
+  }
+
+  async end(): Promise<void> {
+    this.running = false;
+    await Promise.all(this.lanes);
+  }
+
+  private isRunning(): boolean {
+    return this.running;
+  }
+
+  private async lane(): Promise<void> {
+    while (this.isRunning()) {
+      const ids = Array.from({ length: 20 }, () => `ev${++this.made}`);
+      const { klaviyoId, accountId, secret } = this.hook;
+      const meta = {
+        timestamp: new Date().toISOString(),
+        klaviyo_webhook_id: klaviyoId,
+        klaviyo_account_id: accountId,
+      };
+      const body = JSON.stringify({ data: ids.map((id) => klaviyoEvent(id)), meta });
+      const timestamp = headerDate(Date.now());
+      const headers = {
+        'content-type': 'application/json',
+        'klaviyo-webhook-id': klaviyoId,
+        'klaviyo-timestamp': timestamp,
+        'klaviyo-signature': sign(secret, body, timestamp),
+      };
+      // As Klaviyo does: the same again until it is taken.
+      let taken = false;
+      while (!taken && this.isRunning()) {
+        taken = await this.post(body, headers);
+        if (!taken) await wait(50);
+      }
+      if (taken) for (const id of ids) this.acknowledged.add(id);
+    }
+  }
+
+  private async post(body: string, headers: Record<string, string>): Promise<boolean> {
+    const status = await fetch(`${this.url}${API}/webhook-receiver`, { method: 'POST', headers, body }).then(
+      async (answer) => {
+        await answer.arrayBuffer();
+        return answer.status;
+      },
+      () => 0,
+    );
+    this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
+    if (status === 200) this.lastGood = Date.now();
+    return status === 200;
+  }
+}
+
+describe(`a receiver that loses its process or its database (seed ${SEED}, ${ROUNDS} rounds)`, () => {
+  let sandbox: Sandbox;
+  let database: TestDatabase;
+  let line: Line;
+  let service: Process;
+  let klaviyo: Klaviyo;
+  let account: SandboxAccount;
+
+  beforeAll(async () => {
+    console.log(`CRASH_SEED=${SEED} CRASH_ROUNDS=${ROUNDS}`);
+    const [main, stand] = await Promise.all([build('webhook-crash'), startSandbox()]);
+    sandbox = stand;
+    database = await createDatabase();
+    line = new Line(new URL(database.url));
+    await line.mend();
+    service = await Process.at(main, line.url, sandbox.url, { PUBLIC_BASE_URL: 'https://hooks.example.com' });
+    await service.start();
+    account = await sandbox.createAccount({ limits: 'off', profiles: 3, plan: { advancedKdp: true } });
+    await connect(service.url, USER, account);
+    klaviyo = new Klaviyo(service.url, await hookOf());
+  });
+  afterAll(async () => {
+    await service.kill();
+    await line.cut();
+    await database.drop();
+    await sandbox.stop();
+  });
+
+  async function hookOf(): Promise<Hook> {
+    const made = await fetch(`${service.url}${API}/webhooks`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${'c'.repeat(40)}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ userId: USER, name: 'h', topics: ['event:klaviyo.opened_email'], delivery: 'push' }),
+    });
+    expect(made.status).toBe(201);
+    const { webhooks } = await sandbox.control<{ webhooks: { id: string; secret: string }[] }>(
+      'GET',
+      `/accounts/${account.id}/webhooks`,
+    );
+    const [{ id: klaviyoId, secret } = { id: '', secret: '' }] = webhooks;
+    return { klaviyoId, secret, accountId: account.id };
+  }
+
+  /** Acknowledged, and not there exactly once. */
+  async function lost(): Promise<string[]> {
+    const rows = await sql<{ external_id: string }>(database.url, 'SELECT external_id FROM received_event');
+    const there = rows.map(({ external_id }) => external_id);
+    expect(new Set(there).size).toBe(there.length);
+    const known = new Set(there);
+    return [...klaviyo.acknowledged].filter((id) => !known.has(id));
+  }
+
+  const backSince = (moment: number) =>
+    until('deliveries are taken again', () => Promise.resolve(klaviyo.lastGood > moment), BACK_MS);
+
+  it('has everything that it acknowledged, each event once, whenever it is killed', async () => {
+    const random = chance(SEED);
+    klaviyo.begin();
+    for (let round = 0; round < ROUNDS; round++) {
+      const before = klaviyo.acknowledged.size;
+      await until('something is taken', () => Promise.resolve(klaviyo.acknowledged.size > before), BACK_MS);
+      await wait(random() * 1500);
+      await service.kill();
+      await service.start();
+      await backSince(Date.now());
+    }
+    await klaviyo.end();
+    expect(klaviyo.acknowledged.size).toBeGreaterThan(0);
+    expect(await lost()).toEqual([]);
+  });
+
+  it('answers 503 without its database, is back within ten seconds, and has lost nothing', async () => {
+    klaviyo.begin();
+    await wait(300);
+    await line.cut();
+    klaviyo.statuses.clear();
+    await until('503', () => Promise.resolve((klaviyo.statuses.get(503) ?? 0) > 0), BACK_MS);
+    const answer = await fetch(`${service.url}/health/live`);
+    expect(answer.status).toBe(200);
+    await line.mend();
+    await backSince(Date.now());
+    await klaviyo.end();
+    expect([...klaviyo.statuses.keys()].filter((status) => ![0, 200, 503].includes(status))).toEqual([]);
+    expect(await lost()).toEqual([]);
+  });
+
+  it('works off everything that is there, also what dead processes had begun', async () => {
+    await until(
+      'nothing waits',
+      async () =>
+        (await sql(database.url, 'SELECT 1 FROM webhook_delivery WHERE processed_at IS NULL LIMIT 1')).length === 0,
+      90_000,
+    );
+    const [counted] = await sql<{ received: number; mirrored: number }>(
+      database.url,
+      `SELECT (SELECT count(*)::int FROM received_event) AS received,
+         (SELECT count(*)::int FROM mirrored_event) AS mirrored`,
+    );
+    expect(counted?.mirrored).toBe(counted?.received);
+  });
+});
