@@ -52,8 +52,8 @@ export async function mirrored(
       const call = { deadline: Date.now() + 30_000, tally: new CallTally() };
       const page: Pick<FetchedPage<unknown>, 'rows' | 'next'> = await syncer
         .fetch(pass, { part: part.key, span: part.span, cursor }, call)
-        .catch((error: Error) => {
-          if (!/_NOT_FOUND/.test(error.message)) throw error;
+        .catch((error: unknown) => {
+          if (!(error instanceof AppError) || !error.code.endsWith('_NOT_FOUND')) throw error;
           result.gone.push(part.key);
           return { rows: [], next: null };
         });
