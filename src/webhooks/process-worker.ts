@@ -146,7 +146,7 @@ export class ProcessWorker {
     if (status !== 'dead') return;
     const summary = `Received events of connection ${connectionId} could not be worked off and are dead: see GET /webhooks/events?status=dead.`;
     this.alerts.raise({
-      type: 'webhooks.dead',
+      type: 'webhook.dead',
       key: alertKey(lane),
       severity: 'warning',
       userId,
@@ -202,6 +202,7 @@ function codeOf(error: unknown): string {
   return error instanceof DatabaseError && error.sqlState !== undefined ? `DATABASE_${error.sqlState}` : 'INTERNAL';
 }
 
-function alertKey({ connectionId }: Tenant): string {
-  return `webhooks.dead:${connectionId}`;
+/** Of the incident that events of a connection were given up. */
+export function alertKey({ connectionId }: Pick<Tenant, 'connectionId'>): string {
+  return `webhook.dead:${connectionId}`;
 }

@@ -4,6 +4,8 @@ import { ConnectionService } from '../connection/connection.service';
 import { Db } from '../database/scope';
 import { JobsService, type JobData } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
+import { Alerts } from '../observability/alerts';
+import { alertKey } from './process-worker';
 import { ProcessSystemRepository } from './process.system.repository';
 import { ReceivedErasureRepository } from './received-erasure.repository';
 
@@ -25,6 +27,7 @@ export class ReceivedRetention implements OnModuleInit {
     private readonly connections: ConnectionService,
     private readonly system: ProcessSystemRepository,
     private readonly erasure: ReceivedErasureRepository,
+    private readonly alerts: Alerts,
   ) {}
 
   onModuleInit(): void {
@@ -32,6 +35,7 @@ export class ReceivedRetention implements OnModuleInit {
     this.jobs.every(EVERY_HOUR, QUEUES.webhookProcess);
     this.connections.onDisconnect(async (userId, connectionIds) => {
       await this.plan(userId, connectionIds);
+      for (const connectionId of connectionIds) this.alerts.resolveKnown(alertKey({ connectionId }));
       return 0;
     });
   }
