@@ -13,13 +13,17 @@ const OPEN = [
   'GET /openapi.json',
 ];
 
-const routes: { method: string; url: string }[] = [];
+/** Every route of the API that says so of itself; it looks for something else than a caller, here for a signature. */
+const RULED_OPEN = ['POST /api/klaviyo/webhook-receiver', 'POST /api/v1/klaviyo/webhook-receiver'];
+
+const routes: { method: string; url: string; open: boolean }[] = [];
 
 /** Listens to Fastify itself, so that a route is seen whoever registers it. */
 async function watch(app: NestFastifyApplication): Promise<void> {
   const fastify = app.getHttpAdapter().getInstance();
-  fastify.addHook('onRoute', ({ method, url }) => {
-    for (const one of [method].flat()) routes.push({ method: one, url });
+  fastify.addHook('onRoute', ({ method, url, config }) => {
+    const open = (config as { open?: boolean } | undefined)?.open === true;
+    for (const one of [method].flat()) routes.push({ method: one, url, open });
   });
   // Fastify takes a hook only once what was registered before is loaded.
   await fastify.after();
@@ -45,6 +49,11 @@ describe('every route', () => {
     for (const { method, url } of routes)
       if ((await ask(method, url)) !== 401 && method !== 'HEAD') open.push(`${method} ${url}`);
     expect(open.sort()).toEqual(OPEN);
+  });
+
+  it('of the API that asks for no caller is listed here', () => {
+    const open = routes.filter((route) => route.open && route.url.startsWith('/api/'));
+    expect(open.map(({ method, url }) => `${method} ${url}`).sort()).toEqual(RULED_OPEN);
   });
 
   it('answers HEAD as openly as GET, and no more', async () => {
