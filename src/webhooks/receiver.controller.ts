@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Public } from '../auth/user-scope';
 import { ApiController, BodyLimit, RawBody } from '../common/controller';
 import { UnreadBody } from '../http/unread-body';
-import { ReceiverResponse } from './receiver.dto';
+import { ReceiverRequest, ReceiverResponse } from './receiver.dto';
 import { WebhookReceiver } from './receiver';
 import { claimedWebhook, credentialsOf } from './receiver-signature';
 
@@ -32,7 +32,7 @@ export class ReceiverController {
     required: true,
     description: 'Part of what is signed; its clock is not believed',
   })
-  @ApiBody({ schema: { type: 'object', required: ['data', 'meta'], additionalProperties: true } })
+  @ApiBody({ type: ReceiverRequest })
   @ApiOkResponse({ type: ReceiverResponse, description: 'Committed; nothing of it will be lost' })
   async receive(
     @Req() request: FastifyRequest,
