@@ -23,7 +23,8 @@ export class ProfileMirrorService {
   ) {}
 
   /**
-   * Reads people anew, a hundred a call; whom Klaviyo knows no more is marked as gone. Each hundred is kept before the
+   * Reads people anew, a hundred a call; whom Klaviyo knows no more is marked as gone: of a merge, ask for
+   * both. Each hundred is kept before the
    * next is asked for, so that what fails in the middle may be asked again.
    * @param ids in any number; the same id may come more than once
    * @returns ids of those who are gone
@@ -43,14 +44,6 @@ export class ProfileMirrorService {
       gone.push(...unknown);
     }
     return gone;
-  }
-
-  /**
-   * A person was merged into another at Klaviyo: the one is gone, the other has what was both's.
-   * @throws AppError KLAVIYO_… as Klaviyo answers
-   */
-  async merged(access: KlaviyoAccess, from: string, into: string, call: RefreshCall = {}): Promise<void> {
-    await this.refresh(access, [from, into], call);
   }
 
   /** Klaviyo showed somebody. What it did is not undone because our copy could not be kept: the next pass has them. */

@@ -3,6 +3,8 @@ import { Db } from '../../src/database/scope';
 import { CallTally } from '../../src/klaviyo/call-tally';
 import type { Pass } from '../../src/mirror/syncer';
 import { ProfileMirrorRepository } from '../../src/profiles/profile-mirror.repository';
+import { ConnectionService } from '../../src/connection/connection.service';
+import { ProfileMirrorService } from '../../src/profiles/profile-mirror.service';
 import { toMirrorRow } from '../../src/profiles/mirrored-row.klaviyo';
 import { openMirrorStage, type MirrorStage } from './event-mirror-stage';
 
@@ -172,7 +174,7 @@ describe('the mirror of people', () => {
     it('keeps document and row of one version within one transaction that writes both', async () => {
       const reader = await account({ profiles: 0 });
       const { userId, connectionId } = reader;
-      await repository.keep(userId, connectionId, [row('P1', { title: 'first', updated: at(5) })]);
+      await upsert(reader, row('P1', { title: 'first', updated: at(5) }));
       const newer = row('P1', { title: 'newer', updated: at(7) });
       const older = row('P1', { title: 'older', updated: at(6) });
       await stage.app.app.get(Db).inTransaction(userId, async () => {
@@ -243,9 +245,11 @@ describe('the mirror of people', () => {
 
   it('writes nothing of its own for a connection that is gone', async () => {
     const reader = await account({ profiles: 0 });
-    await stage.sql('DELETE FROM connection WHERE user_id = $1', [reader.userId]);
+    await stage.pass(reader, 'profiles');
     await repository.keep(reader.userId, reader.connectionId, [row('P1')]);
-    expect(await stored(reader)).toEqual([]);
+    await stage.sql('DELETE FROM connection WHERE user_id = $1', [reader.userId]);
+    await repository.keep(reader.userId, reader.connectionId, [row('P2')]);
+    expect((await stored(reader)).map(({ id }) => id)).toEqual(['P1']);
   });
 
   it('erases rows and documents in chunks, of the named connections of the user alone', async () => {
@@ -257,6 +261,57 @@ describe('the mirror of people', () => {
     const documents = await stage.sql('SELECT 1 FROM mirrored_profile_document WHERE user_id = $1', [gone.userId]);
     expect([...(await stored(gone)), ...documents]).toEqual([]);
     expect(await stored(other)).toHaveLength(3);
+  });
+
+  describe('people who are read again by their ids', () => {
+    const refresh = async (reader: Reader, ids: string[]) => {
+      const access = await stage.app.app.get(ConnectionService).accessFor(reader, reader.connectionId);
+      return stage.app.app.get(ProfileMirrorService).refresh(access, ids);
+    };
+
+    it('come a hundred a call with consent, each once; who is unknown at Klaviyo is gone here', async () => {
+      const reader = await account({ profiles: 250 });
+      await stage.pass(reader, 'profiles');
+      const ids = (await stored(reader)).map(({ id }) => id);
+      const changed = { properties: { seen: 'again' }, updated: new Date().toISOString() };
+      await stage.sandbox.control('PATCH', `/accounts/${reader.account.id}/profiles/${ids[0]!}`, changed);
+      await stage.sandbox.control('DELETE', `/accounts/${reader.account.id}/profiles/${ids[1]!}`);
+      await reader.quiet();
+      expect(await refresh(reader, [...ids, ...ids, 'NOBODY'])).toEqual([ids[1], 'NOBODY']);
+      const asked = await reader.requests('getProfiles');
+      expect(asked).toHaveLength(3);
+      expect(new URLSearchParams(asked[0]!.query).get('additional-fields[profile]')).toBe('subscriptions');
+      expect(await one(reader, ids[0]!)).toMatchObject({ searchable: { a: { seen: 'again' } } });
+      expect(await stage.compare(reader, ['profiles'])).toEqual([]);
+    });
+
+    it('are not kept where people were never mirrored', async () => {
+      const reader = await account({ profiles: 3 });
+      const { profiles } = await stage.sandbox.control<{ profiles: { id: string }[] }>(
+        'GET',
+        `/accounts/${reader.account.id}/profiles`,
+      );
+      expect(
+        await refresh(
+          reader,
+          profiles.map(({ id }) => id),
+        ),
+      ).toEqual([]);
+      expect(await stored(reader)).toEqual([]);
+    });
+
+    it('are the destination and the source of a merge alike', async () => {
+      const reader = await account({ profiles: 0 });
+      const seeded = (email: string) => reader.seed('profiles', { email }) as Promise<{ id: string }>;
+      const [from, into] = [await seeded('from@example.com'), await seeded('into@example.com')];
+      await stage.pass(reader, 'profiles');
+      await stage.sandbox.control('DELETE', `/accounts/${reader.account.id}/profiles/${from.id}`);
+      const patch = { title: 'of both', updated: new Date().toISOString() };
+      await stage.sandbox.control('PATCH', `/accounts/${reader.account.id}/profiles/${into.id}`, patch);
+      await refresh(reader, [from.id, into.id]);
+      expect((await one(reader, from.id)).deletedAt).toBeInstanceOf(Date);
+      expect(await one(reader, into.id)).toMatchObject({ deletedAt: null, attributes: { title: 'of both' } });
+    });
   });
 
   it('counts the tags of those who are there when a pass ends', async () => {
