@@ -23,9 +23,8 @@ export class ProfileMirrorService {
   ) {}
 
   /**
-   * Reads people anew, a hundred a call; whom Klaviyo knows no more is marked as gone: of a merge, ask for
-   * both. Each hundred is kept before the
-   * next is asked for, so that what fails in the middle may be asked again.
+   * Reads people anew, a hundred a call; whom Klaviyo knows no more is marked as gone: of a merge, ask for both. Each
+   * hundred is kept before the next is asked for, so that what fails in the middle may be asked again.
    * @param ids in any number; the same id may come more than once
    * @returns ids of those who are gone
    * @throws AppError KLAVIYO_… as Klaviyo answers
