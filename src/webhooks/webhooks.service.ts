@@ -7,6 +7,7 @@ import { ConnectionService } from '../connection/connection.service';
 import { Db } from '../database/scope';
 import { HealthAlerts } from './health-alerts';
 import { PollJob } from './poll.job';
+import { ReceiverWebhooks } from './receiver-webhooks';
 import { Removals } from './removals';
 import { Topics } from './topics';
 import { topicsView, type TopicsView } from './topics-view';
@@ -68,6 +69,7 @@ export class WebhooksService {
     private readonly polls: PollJob,
     private readonly statistics: WebhookStatistics,
     private readonly alerts: HealthAlerts,
+    private readonly receiving: ReceiverWebhooks,
   ) {}
 
   /** @throws AppError as `WebhookCreation.create` */
@@ -128,6 +130,7 @@ export class WebhooksService {
     if (fresh) {
       const sealed = await this.secrets.seal(userId, id, this.secrets.make());
       if (!(await this.webhooks.rotate(userId, id, webhook.secretVersion, sealed))) throw new AppError('CONFLICT');
+      this.receiving.forget(webhook.klaviyoWebhookId);
     }
     const rotating = await this.one(userId, connection, id);
     try {
@@ -166,6 +169,7 @@ export class WebhooksService {
     });
     this.alerts.forget(webhook.id);
     if (webhook.klaviyoWebhookId === null) return { removed: 1, pendingAtKlaviyo: false };
+    this.receiving.forget(webhook.klaviyoWebhookId);
     if (connection.status === 'invalid') return { removed: 1, pendingAtKlaviyo: true };
     const access = await this.connections.accessOf(connection);
     const isGone = await this.removals.tryNow(access, webhook.id, webhook.klaviyoWebhookId);

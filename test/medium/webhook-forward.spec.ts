@@ -1,5 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { Forwards } from '../../src/webhooks/forwards';
+import { WebhookTickJob } from '../../src/webhooks/health.job';
 import { ForwardStage, SECRET, Target, until } from './webhook-forward-stage';
 
 const OCCURRED = '2026-11-20T10:00:00.000Z';
@@ -304,6 +305,8 @@ describe('events that are passed on', () => {
     await stage.passes(3600);
     await until(async () => ((await stage.statuses(userId))['waiting'] ?? 0) === 0);
     expect(target.got).toEqual([]);
+    await stage.app.app.get(WebhookTickJob).run();
+    expect(await stage.statuses(userId)).toEqual({});
   });
 });
 
