@@ -32,9 +32,13 @@ export class MirrorStatesRepository {
     return new Map(rows.map((row) => [row.resource, row]));
   }
 
-  /** A pass ended. Times never go back. What it wrote is made known to the planner before anybody reads it. */
-  async save(userId: number, connectionId: string, state: StateOf): Promise<void> {
+  /** Makes what a pass wrote known to the planner, before anybody is led to read it. */
+  async analyse(userId: number): Promise<void> {
     await this.db.forUser(userId, (manager) => query(manager, 'SELECT refresh_mirror_statistics()'));
+  }
+
+  /** A pass ended. Times never go back. */
+  async save(userId: number, connectionId: string, state: StateOf): Promise<void> {
     await this.db.forUser(userId, (manager) =>
       query(
         manager,

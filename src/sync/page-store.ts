@@ -1,9 +1,9 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { Db } from '../database/scope';
 import type { Pass, Syncer } from '../mirror/syncer';
 import { PassRecordsRepository, type PageLine, type PassState, type WindowState } from './pass-records.repository';
 import { RunLeasesRepository, type HeldRun } from './run-leases.repository';
 import { isRefusedData } from './sync-faults';
+import { SyncTransactions } from './sync-transactions';
 
 /** What is stored of a pass: its totals, which follow its pages. */
 export interface StoredPass {
@@ -46,7 +46,7 @@ export class PageStore {
   private readonly logger = new Logger('Sync');
 
   constructor(
-    private readonly db: Db,
+    private readonly transactions: SyncTransactions,
     private readonly leases: RunLeasesRepository,
     private readonly records: PassRecordsRepository,
   ) {}
@@ -66,7 +66,7 @@ export class PageStore {
 
   private async together(run: HeldRun, pages: readonly ReadPage[], cancelled: () => void): Promise<void> {
     const groups = grouped(pages);
-    const grown = await this.db.inTransaction(run.userId, async () => {
+    const grown = await this.transactions.run(run.userId, async () => {
       if (await this.leases.hold(run.userId, run)) cancelled();
       const more = new Map<StoredPass, Stored>();
       for (const [of, its] of groups) {
@@ -92,7 +92,7 @@ export class PageStore {
         resource: page.place.resource,
         rows: taken.quarantined,
       });
-    await this.db.inTransaction(run.userId, async () => {
+    await this.transactions.run(run.userId, async () => {
       if (await this.leases.hold(run.userId, run)) cancelled();
       await this.record(run, [page], new Map([[page.of, more]]));
     });
@@ -102,7 +102,7 @@ export class PageStore {
   private async bisect(run: HeldRun, page: ReadPage, rows: readonly unknown[]): Promise<Taken> {
     if (rows.length === 0) return { upserted: 0, quarantined: 0 };
     try {
-      const upserted = await this.db.inTransaction(run.userId, async () => {
+      const upserted = await this.transactions.run(run.userId, async () => {
         await this.leases.hold(run.userId, run);
         return page.of.syncer.write(page.of.pass, rows);
       });

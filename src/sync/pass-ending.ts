@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { Db } from '../database/scope';
 import { MirrorStatesRepository, type StateOf } from '../mirror/mirror-states.repository';
+import type { Resource } from '../mirror/resources';
 import type { Pass, Syncer } from '../mirror/syncer';
 import type { Halt } from './halt';
 import { PassRecordsRepository, type PassState } from './pass-records.repository';
 import { RunLeasesRepository, type HeldRun } from './run-leases.repository';
 import type { SyncFault } from './sync-faults';
+import { SyncTransactions } from './sync-transactions';
 
 /** Fewer rows than this may all be gone. */
 const FEW_ROWS = 20;
@@ -15,6 +16,9 @@ const BELIEVED = 0.5;
 const SAME = 0.1;
 /** Rows marked as gone in one short transaction. */
 const SWEPT_AT_ONCE = 2000;
+
+/** Resources whose rows are many: what is known of their distribution decides how reads are planned. */
+const LARGE: ReadonlySet<Resource> = new Set(['profiles', 'memberships', 'events']);
 
 /** A pass whose windows are all read. */
 export interface ReadPass {
@@ -36,7 +40,7 @@ export interface ReadPass {
 @Injectable()
 export class PassEnding {
   constructor(
-    private readonly db: Db,
+    private readonly transactions: SyncTransactions,
     private readonly leases: RunLeasesRepository,
     private readonly records: PassRecordsRepository,
     private readonly states: MirrorStatesRepository,
@@ -100,6 +104,8 @@ export class PassEnding {
   /** @param live rows that are left; null where they are still to be counted */
   private async complete(run: HeldRun, { syncer, pass, before }: ReadPass, live: number | null): Promise<void> {
     const full = pass.kind === 'full';
+    // Of its own: it may take seconds, for which nobody should have to wait for the run's row.
+    if (LARGE.has(syncer.resource)) await this.transactions.inTurn(() => this.states.analyse(run.userId));
     await this.held(run, async () => {
       await syncer.finished?.(pass);
       const reconciles = syncer.reconciles?.(pass) === true;
@@ -123,7 +129,7 @@ export class PassEnding {
   }
 
   private async held<T>(run: HeldRun, work: () => Promise<T>): Promise<T> {
-    return this.db.inTransaction(run.userId, async () => {
+    return this.transactions.run(run.userId, async () => {
       await this.leases.hold(run.userId, run);
       return work();
     });

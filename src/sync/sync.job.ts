@@ -5,7 +5,6 @@ import { Drain } from '../common/drain';
 import { AppError } from '../common/errors';
 import { ConnectionService } from '../connection/connection.service';
 import { isDatabaseDown } from '../database/errors';
-import { Db } from '../database/scope';
 import { JobsService, type JobData } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
@@ -18,6 +17,7 @@ import { RunEnding } from './run-ending';
 import { LEASE_SECONDS, RunLeasesRepository, type HeldRun } from './run-leases.repository';
 import { Slice, type SliceEnd } from './slice';
 import { LeaseLost } from './sync-faults';
+import { SyncTransactions } from './sync-transactions';
 
 /** Runs at once in this process: they mostly wait for Klaviyo. */
 const WORKERS = 32;
@@ -35,7 +35,7 @@ export class SyncJob implements OnModuleInit {
 
   constructor(
     private readonly jobs: JobsService,
-    private readonly db: Db,
+    private readonly transactions: SyncTransactions,
     private readonly connections: ConnectionService,
     private readonly syncers: Syncers,
     private readonly states: MirrorStatesRepository,
@@ -86,7 +86,7 @@ export class SyncJob implements OnModuleInit {
       records: this.records,
       store: this.store,
       ending: this.passes,
-      transaction: <T>(work: () => Promise<T>): Promise<T> => this.db.inTransaction(run.userId, work),
+      transaction: <T>(work: () => Promise<T>): Promise<T> => this.transactions.run(run.userId, work),
     };
     const slice = new Slice(tools, run, access, await this.states.of(run.userId, run.connectionId));
     this.slices.set(slice, run);

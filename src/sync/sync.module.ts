@@ -28,6 +28,7 @@ import { SyncSchedulesRepository } from './sync-schedules.repository';
 import { SyncStreamSlot } from './sync-stream-slot.entity';
 import { SyncStreamSlotsRepository } from './sync-stream-slots.repository';
 import { SyncTickJob } from './sync-tick.job';
+import { SyncTransactions } from './sync-transactions';
 import { SyncWatch } from './sync-watch';
 import { SyncWindow } from './sync-window.entity';
 import { SyncController } from './sync.controller';
@@ -75,6 +76,7 @@ const ENTITIES = [
     SyncStreamSlotsRepository,
     SyncSystemRepository,
     SyncTickJob,
+    SyncTransactions,
     SyncWatch,
   ],
 })

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { SyncTransactions } from '../../src/sync/sync-transactions';
 import { until, type Reader } from './reads-stage';
 import { openSyncStage, resourceOf, type ShownSync, type SyncStage } from './sync-engine-stage';
 
@@ -354,6 +355,26 @@ describe('a synchronisation', () => {
       expect(resourceOf(cancelled, 'profiles').fetched).toBeLessThan(3000);
       succeeded(await stage.over(reader, wider));
       expect(await stage.differences(reader, ['profiles', 'lists'])).toEqual([]);
+    });
+
+    it('leaves most of the pool to callers, however many runs there are', async () => {
+      const transactions = stage.app.app.get(SyncTransactions);
+      const rest = Math.ceil(stage.app.env.databasePoolSize / 2);
+      let running = 0;
+      let most = 0;
+      const results = await Promise.allSettled(
+        Array.from({ length: 40 }, (_, n) =>
+          transactions.run(1, async () => {
+            most = Math.max(most, (running += 1));
+            await stage.sql('SELECT 1');
+            running -= 1;
+            if (n % 7 === 0) throw new Error('one that fails gives its turn on as well');
+          }),
+        ),
+      );
+      expect(most).toBeGreaterThan(1);
+      expect(most).toBeLessThanOrEqual(rest);
+      expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(34);
     });
 
     it('writes nothing any more once its connection is gone', async () => {

@@ -57,7 +57,10 @@ describe('what the planner knows of the mirror', () => {
     expect(await known()).toBe(5000);
     await add(100, 10_000);
     expect(await known()).toBe(5000);
-    await add(5000, 20_000);
-    expect(await known()).toBe(10_100);
+    // More than a tenth, but it was done a moment ago; then more than half.
+    await add(2000, 20_000);
+    expect(await known()).toBe(5000);
+    await add(20_000, 30_000);
+    expect(await known()).toBe(27_100);
   });
 });

@@ -1,0 +1,42 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { ENV, type Env } from '../config/env';
+import { Db } from '../database/scope';
+
+/** The part of the pool that all runs of this process may hold; the rest is for callers. */
+const SHARE = 0.4;
+
+/**
+ * Transactions of runs: only so many at once, however many runs there are, so that a caller always finds a connection.
+ * Whoever waits here meanwhile gathers pages, and stores more of them at once.
+ */
+@Injectable()
+export class SyncTransactions {
+  private readonly most: number;
+  private running = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(
+    @Inject(ENV) env: Env,
+    private readonly db: Db,
+  ) {
+    this.most = Math.max(1, Math.floor(env.databasePoolSize * SHARE));
+  }
+
+  /** As `Db.inTransaction`, in its turn. Not to be called within another one. */
+  run<T>(userId: number, work: () => Promise<T>): Promise<T> {
+    return this.inTurn(() => this.db.inTransaction(userId, work));
+  }
+
+  /** Other long work with the database, in its turn. */
+  async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.running >= this.most) await new Promise<void>((turn) => this.waiting.push(turn));
+    else this.running += 1;
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.running -= 1;
+    }
+  }
+}
