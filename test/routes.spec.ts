@@ -22,7 +22,7 @@ const routes: { method: string; url: string; open: boolean }[] = [];
 async function watch(app: NestFastifyApplication): Promise<void> {
   const fastify = app.getHttpAdapter().getInstance();
   fastify.addHook('onRoute', ({ method, url, config }) => {
-    const open = (config as { open?: boolean } | undefined)?.open === true;
+    const open = config !== undefined && 'open' in config && config.open === true;
     for (const one of [method].flat()) routes.push({ method: one, url, open });
   });
   // Fastify takes a hook only once what was registered before is loaded.

@@ -27,6 +27,12 @@ export class ReceivedEventsQuery extends PageQuery {
   @KlaviyoId()
   profileId?: string;
 
+  /** Only those that could not be passed on to `EVENT_FORWARD_URL` within a day. */
+  @ApiPropertyOptional({ enum: ['dead'] })
+  @Optional()
+  @OneOf(['dead'])
+  forward?: 'dead';
+
   /** Only what arrived then or later; RFC 3339. */
   @ApiPropertyOptional({ format: 'date-time' })
   @Optional()
@@ -67,6 +73,12 @@ export class ReplayManyRequest extends ScopedRequest {
   @Optional()
   @KlaviyoId()
   profileId?: string;
+
+  /** Only those that could not be passed on to `EVENT_FORWARD_URL` within a day. */
+  @ApiPropertyOptional({ enum: ['dead'] })
+  @Optional()
+  @OneOf(['dead'])
+  forward?: 'dead';
 
   /** Only what arrived then or later; RFC 3339. */
   @ApiPropertyOptional({ format: 'date-time' })

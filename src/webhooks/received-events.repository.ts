@@ -8,6 +8,8 @@ export interface ReceivedFilter {
   topic?: string | undefined;
   statuses?: readonly ReceivedStatus[] | undefined;
   profileId?: string | undefined;
+  /** Only those that could not be passed on. */
+  forward?: 'dead' | undefined;
   /** By the time of arrival: inclusive, exclusive. */
   from?: Date | undefined;
   to?: Date | undefined;
@@ -138,10 +140,13 @@ export class ReceivedEventsRepository {
 }
 
 /** Those that say themselves what they are have an index; the rest are most of all events. */
-function statusIs({ statuses }: ReceivedFilter): string {
+function statusIs({ statuses, forward }: ReceivedFilter): string {
   const own =
     statuses?.every((status) => status === 'failed' || status === 'dead' || status === 'quarantined') === true;
-  return own ? 'AND e.status = ANY($10::text[])' : `AND ($10::text[] IS NULL OR ${STATUS} = ANY($10))`;
+  const status = own ? 'AND e.status = ANY($10::text[])' : `AND ($10::text[] IS NULL OR ${STATUS} = ANY($10))`;
+  if (forward !== 'dead') return status;
+  return `${status} AND e.id = ANY(ARRAY(
+    SELECT event_id FROM event_forward WHERE user_id = $1 AND connection_id = $2 AND status = 'dead'))`;
 }
 
 function paramsOf(userId: number, connectionId: string, filter: ReceivedFilter): unknown[] {

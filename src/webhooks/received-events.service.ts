@@ -21,6 +21,8 @@ export interface ReceivedInput {
   topic?: string | undefined;
   status?: ReceivedStatus[] | undefined;
   profileId?: string | undefined;
+  /** Only those that could not be passed on. */
+  forward?: 'dead' | undefined;
   /** RFC 3339. */
   from?: string | undefined;
   to?: string | undefined;
@@ -149,11 +151,12 @@ function filterOf(
   input: Omit<ReceivedInput, 'status'>,
   statuses: readonly ReceivedStatus[] | undefined,
 ): ReceivedFilter {
-  const { webhookId, topic, profileId, from, to } = input;
+  const { webhookId, topic, profileId, forward, from, to } = input;
   return {
     webhookId,
     topic,
     profileId,
+    forward,
     statuses: statuses && [...statuses].sort(),
     from: from === undefined ? undefined : new Date(from),
     to: to === undefined ? undefined : new Date(to),

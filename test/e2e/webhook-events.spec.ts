@@ -98,6 +98,19 @@ describe('what was received', () => {
     expect((await list({ to: hour(-1) })).events).toEqual([]);
   });
 
+  it('is found by what could not be passed on, to be passed on once more', async () => {
+    await stage.deliver(hook, [klaviyoEvent('passed'), klaviyoEvent('stuck')]);
+    await stage.settled(hook);
+    const [stuck] = (await list()).events;
+    await stage.database.query(
+      `INSERT INTO event_forward (user_id, connection_id, event_id, sequence, status) VALUES ($1, $2, $3, 1, 'dead')`,
+      [hook.userId, hook.connectionId, stuck?.['id']],
+    );
+    expect(externalIds((await list({ forward: 'dead' })).events)).toEqual(['stuck']);
+    const { body } = await post('/webhooks/events/replay', { status: 'processed', forward: 'dead' });
+    expect(body).toMatchObject({ replayed: 1 });
+  });
+
   it('is a table, too', async () => {
     await stage.deliver(hook, [klaviyoEvent('=cmd', {}), klaviyoEvent('csv1', { formula: '=1+1' })]);
     const { text, headers } = await get('/webhooks/events', { status: 'processed,received' }, 'text/csv');
