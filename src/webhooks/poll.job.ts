@@ -1,4 +1,4 @@
-import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { v4 as uuidv4 } from 'uuid';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
@@ -23,8 +23,9 @@ type FilledListener = (connection: Connection, webhook: Webhook, found: number) 
 
 /** Reads events from Klaviyo where it does not send them: one job a connection, which plans the next. */
 @Injectable()
-export class PollJob implements OnModuleInit {
+export class PollJob implements OnModuleInit, OnModuleDestroy {
   private readonly logger = new Logger('WebhookPoll');
+  private readonly timers = new Map<string, NodeJS.Timeout>();
   private filled: FilledListener | undefined;
 
   constructor(
@@ -54,6 +55,25 @@ export class PollJob implements OnModuleInit {
     await this.jobs.enqueue(QUEUES.webhookPoll, { userId, connectionId }, options);
   }
 
+  onModuleDestroy(): void {
+    for (const timer of this.timers.values()) clearTimeout(timer);
+    this.timers.clear();
+  }
+
+  /**
+   * A job for later is noticed seconds late by the queue: while this process lives it makes one for now when the time
+   * has come, and the other finds nothing to do.
+   */
+  private async planAhead(userId: number, connectionId: string, seconds: number): Promise<void> {
+    await this.plan(userId, connectionId, seconds);
+    clearTimeout(this.timers.get(connectionId));
+    const timer = setTimeout(() => {
+      this.timers.delete(connectionId);
+      this.plan(userId, connectionId, 0).catch(() => undefined);
+    }, seconds * 1000);
+    this.timers.set(connectionId, timer.unref());
+  }
+
   /** @param data `userId`, `connectionId` */
   async run(data: JobData): Promise<void> {
     const userId = Number(data['userId']);
@@ -65,7 +85,7 @@ export class PollJob implements OnModuleInit {
     for (const webhook of await this.rows.claim(userId, connectionId, lease, LEASE_SECONDS + SLICE_MS / 1000))
       await this.work(connection, webhook, lease, until);
     const seconds = await this.rows.dueIn(userId, connectionId);
-    if (seconds !== null) await this.plan(userId, connectionId, seconds);
+    if (seconds !== null) await this.planAhead(userId, connectionId, seconds);
   }
 
   /** Undefined while there is nobody to read for: the clock looks again. */

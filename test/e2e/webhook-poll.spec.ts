@@ -131,6 +131,7 @@ describe('events that are read from Klaviyo', () => {
   ])('come all, page after page, however many there are (%s)', async (_, topics) => {
     const owner = await polled({ profiles: 50 });
     await owner.create({ topics });
+    await readNow(owner);
     await stage.sql(
       `UPDATE webhook SET created_at = now() - interval '2 hours', read_from = now() - interval '2 hours' WHERE user_id = $1`,
       [owner.userId],
