@@ -19,6 +19,9 @@ const CHUNK_DELIVERIES = 500;
 const DUE_EVENTS = 100;
 /** Much longer than a chunk takes: only a process that died lets it run out. */
 const LANE_SECONDS = 20;
+/** Fewer are worth a moment's wait for more of them. */
+const FEW_EVENTS = 250;
+const GATHER_MS = 50;
 /** While more arrives than is being written, a chunk waits, but not for good. */
 const YIELD_MS = 25;
 const LONGEST_YIELD_MS = 250;
@@ -60,7 +63,12 @@ export class ProcessWorker {
     const { userId, connectionId, lease } = lane;
     if (!(await this.rows.takeLane(userId, connectionId, lease, LANE_SECONDS))) return;
     try {
-      while (goOn() && ((await this.workDeliveries(lane)) || (await this.workDue(lane)))) await this.yieldToIntake();
+      while (goOn()) {
+        const done = (await this.workDeliveries(lane)) || (await this.workDue(lane));
+        if (done === 0) return;
+        if (done < FEW_EVENTS) await wait(GATHER_MS);
+        await this.yieldToIntake();
+      }
     } catch (error) {
       if (error instanceof LostLane) return;
       throw error;
@@ -73,11 +81,11 @@ export class ProcessWorker {
     for (let waited = 0; this.intake.busy && waited < LONGEST_YIELD_MS; waited += YIELD_MS) await wait(YIELD_MS);
   }
 
-  /** @returns whether there was anything */
-  private async workDeliveries(lane: Lane): Promise<boolean> {
+  /** @returns how many events and empty deliveries there were */
+  private async workDeliveries(lane: Lane): Promise<number> {
     const { userId, connectionId } = lane;
     const deliveries = chunkOf(await this.rows.pending(userId, connectionId, CHUNK_DELIVERIES));
-    if (deliveries.length === 0) return false;
+    if (deliveries.length === 0) return 0;
     const events = await this.rows.eventsOf(userId, connectionId, deliveries);
     const settle = () => this.rows.settle(userId, connectionId, deliveries, countsOf(events));
     try {
@@ -91,16 +99,16 @@ export class ProcessWorker {
       await this.apart(lane, events);
       await this.together(lane, settle);
     }
-    return true;
+    return Math.max(events.length, deliveries.length);
   }
 
   /** Events that failed before, or that somebody wants worked off again. */
-  private async workDue(lane: Lane): Promise<boolean> {
+  private async workDue(lane: Lane): Promise<number> {
     const events = await this.rows.dueEvents(lane.userId, lane.connectionId, DUE_EVENTS);
     for (const event of events) await this.apart(lane, [event]);
     if (events.length > 0 && !(await this.rows.hasDead(lane.userId, lane.connectionId)))
       this.alerts.resolveKnown(alertKey(lane));
-    return events.length > 0;
+    return events.length;
   }
 
   /** Finds, by halves, the events that cannot be worked off; the others are. */

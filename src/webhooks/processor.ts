@@ -10,6 +10,7 @@ import { ProcessSystemRepository, type Tenant } from './process.system.repositor
 
 /** What arrived elsewhere, and what becomes due, is found by looking. */
 const TICK_MS = 1000;
+const GATHER_MS = 50;
 /** Connections at once in this process, and how long one keeps its place while others wait. */
 const LANES = 2;
 const SLICE_MS = 5000;
@@ -28,6 +29,7 @@ export class WebhookProcessor implements OnApplicationBootstrap, OnModuleDestroy
   private readonly logger = new Logger('WebhookProcessing');
   private readonly active = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
+  private soon: NodeJS.Timeout | undefined;
   private turning = false;
   private again = false;
   private stopping = false;
@@ -48,7 +50,7 @@ export class WebhookProcessor implements OnApplicationBootstrap, OnModuleDestroy
 
   onApplicationBootstrap(): void {
     if (this.env.role === 'api') return;
-    this.intake.onTaken(() => this.wake());
+    this.intake.onTaken(() => this.wakeSoon());
     this.timer = setInterval(() => this.wake(), TICK_MS).unref();
   }
 
@@ -56,6 +58,14 @@ export class WebhookProcessor implements OnApplicationBootstrap, OnModuleDestroy
     this.stop();
     const until = Date.now() + DRAIN_MS;
     while ((this.active.size > 0 || this.turning) && Date.now() < until) await wait(25);
+  }
+
+  /** What arrives in the next moment is worked off together with what is there. */
+  private wakeSoon(): void {
+    this.soon ??= setTimeout(() => {
+      this.soon = undefined;
+      this.wake();
+    }, GATHER_MS).unref();
   }
 
   /** Looks for what is due now; while it looks already, once more afterwards. */
@@ -122,5 +132,6 @@ export class WebhookProcessor implements OnApplicationBootstrap, OnModuleDestroy
   private stop(): void {
     this.stopping = true;
     clearInterval(this.timer);
+    clearTimeout(this.soon);
   }
 }
