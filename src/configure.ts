@@ -1,5 +1,4 @@
 import cors from '@fastify/cors';
-import helmet from '@fastify/helmet';
 import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Callers } from './auth/callers';
@@ -9,9 +8,8 @@ import { ENV, type Env } from './config/env';
 import { acceptJsonOnly } from './http/body';
 import { contextHook } from './http/context.hook';
 import { OpenCalls } from './http/open-calls';
+import { secureHeadersHook } from './http/secure-headers';
 import { preflightHook, securityHook } from './http/security.hooks';
-
-const ONE_YEAR_SECONDS = 31_536_000;
 
 /**
  * Puts the edge before the routes, in the order in which a call is checked: context, headers, caller, origin and
@@ -28,14 +26,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     calls.opened(request, reply);
     open(request, reply, done);
   });
-  await app.register(helmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
-    },
-    strictTransportSecurity: env.strict ? { maxAge: ONE_YEAR_SECONDS, includeSubDomains: true } : false,
-    referrerPolicy: { policy: 'no-referrer' },
-  });
+  server.addHook('onRequest', await secureHeadersHook(env));
   server.addHook('onRequest', preflightHook(env));
   await app.register(cors, {
     origin: [...env.allowedOrigins],

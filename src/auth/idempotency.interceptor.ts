@@ -59,14 +59,24 @@ export class IdempotencyInterceptor implements NestInterceptor {
   ) {}
 
   /** @throws AppError VALIDATION_FAILED (header), IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_IN_PROGRESS */
-  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> | Promise<Observable<unknown>> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const key = request.headers[HEADER];
+    if (request.method !== 'POST' || key === undefined) return next.handle();
     const call = callOf(request);
     const userId = call?.scope?.userId;
-    const key = request.headers[HEADER];
     const isHonoured = this.reflector.get<boolean | undefined>(METADATA, context.getHandler()) !== false;
-    if (request.method !== 'POST' || key === undefined || !call || userId === undefined || !isHonoured)
-      return next.handle();
+    if (!call || userId === undefined || !isHonoured) return next.handle();
+    return this.once(request, call, userId, key, next);
+  }
+
+  private async once(
+    request: FastifyRequest,
+    call: CallFacts,
+    userId: number,
+    key: string | string[],
+    next: CallHandler,
+  ): Promise<Observable<unknown>> {
     if (typeof key !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(key)) throw invalid('Idempotency-Key', 'badHeader');
     const use = useOf(request, call, key);
     const known = await this.settle(userId, use, call.context.deadline);
@@ -96,13 +106,17 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 
   /** The hook that `configure` puts on every answer. */
-  readonly onSend = async (request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> => {
+  readonly onSend = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    payload: unknown,
+    done: (error: null, payload: unknown) => void,
+  ): void => {
     const marked = this.marked.get(request);
-    if (!marked) return payload;
+    if (!marked) return done(null, payload);
     this.marked.delete(request);
-    if (marked.kind === 'replayed') return replay(reply, marked.answer);
-    await this.finish(marked, reply, payload);
-    return payload;
+    if (marked.kind === 'replayed') return done(null, replay(reply, marked.answer));
+    void this.finish(marked, reply, payload).then(() => done(null, payload));
   };
 
   /** The work is done whatever happens here: a failure is logged, and the lease frees the key. */

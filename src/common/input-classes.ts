@@ -25,7 +25,7 @@ export function registerField(target: object, key: string | symbol, spec: FieldS
  * @param unknown collects the paths of keys that no class can have
  */
 export function instantiate(type: new () => object, raw: object, unknown: string[], path = ''): object {
-  const fields = Reflect.getMetadata(FIELDS, type.prototype as object) as ReadonlyMap<string, FieldSpec> | undefined;
+  const fields = fieldsOf(type);
   const made = new type() as Record<string, unknown>;
   for (const [key, value] of Object.entries(raw)) {
     const at = path === '' ? key : `${path}.${key}`;
@@ -33,6 +33,18 @@ export function instantiate(type: new () => object, raw: object, unknown: string
     else made[key] = read(fields?.get(key), value, unknown, at);
   }
   return made;
+}
+
+/** Looked up once for a class: its fields are all noted when it is defined. */
+const fieldsOfClass = new WeakMap<object, ReadonlyMap<string, FieldSpec>>();
+
+function fieldsOf(type: new () => object): ReadonlyMap<string, FieldSpec> {
+  let fields = fieldsOfClass.get(type);
+  if (!fields) {
+    const noted: unknown = Reflect.getMetadata(FIELDS, type.prototype as object);
+    fieldsOfClass.set(type, (fields = (noted ?? new Map()) as ReadonlyMap<string, FieldSpec>));
+  }
+  return fields;
 }
 
 function read(spec: FieldSpec | undefined, value: unknown, unknown: string[], path: string): unknown {

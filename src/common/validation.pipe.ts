@@ -2,6 +2,7 @@ import { Injectable, type ArgumentMetadata, type PipeTransform } from '@nestjs/c
 import { validateSync, type ValidationError } from 'class-validator';
 import { AppError, type FieldFault } from './errors';
 import type { Fault } from './formats';
+import { holdsEveryRule } from './input-rules';
 import { instantiate } from './input-classes';
 
 const PLAIN = new Set<unknown>([String, Boolean, Number, Array, Object, Buffer, Date]);
@@ -30,6 +31,7 @@ export function validateInput<T extends object>(type: new () => T, value: unknow
   const unknown: string[] = [];
   const made = instantiate(type, raw, unknown);
   faults.push(...unknown.map((field) => ({ field, key: 'unknownField' as const })));
+  if (faults.length === 0 && holdsEveryRule(type, made)) return made as T;
   const said = new Set(faults.map((fault) => fault.field));
   const errors = validateSync(made, {
     whitelist: true,

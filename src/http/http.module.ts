@@ -8,8 +8,8 @@ import { EncryptionService } from '../encryption/encryption.service';
 import { AnswerInterceptor } from './answer.interceptor';
 import { ProblemFilter } from './error.filter';
 import { OpenCalls } from './open-calls';
-import { TableInterceptor } from './table.interceptor';
-import { UnexpectedInputInterceptor } from './unexpected.interceptor';
+import { TableAnswers } from './table-answers';
+import { UnexpectedInput } from './unexpected-input';
 
 /** What every call passes on its way in and out, and the small services that all levels share. */
 @Global()
@@ -17,13 +17,13 @@ import { UnexpectedInputInterceptor } from './unexpected.interceptor';
   providers: [
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
-    { provide: APP_INTERCEPTOR, useClass: UnexpectedInputInterceptor },
-    { provide: APP_INTERCEPTOR, useClass: TableInterceptor },
     { provide: APP_PIPE, useClass: InputPipe },
     { provide: Clock, useClass: SystemClock },
     { provide: Cursors, inject: [EncryptionService], useFactory: (keys: EncryptionService) => new Cursors(keys) },
     Drain,
     OpenCalls,
+    TableAnswers,
+    UnexpectedInput,
   ],
   exports: [Clock, Cursors, Drain],
 })
