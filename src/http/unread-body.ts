@@ -3,13 +3,24 @@ import type { Readable, Transform } from 'node:stream';
 import type { AppError } from '../common/errors';
 
 /** Compressed JSON comes to a tenth or so; what grows more than this is no JSON but a trap. */
-const MAX_GROWTH = 100;
+const MAX_GROWTH = 30;
 /** So much may come of whatever little was sent. */
 const FREE_BYTES = 1024 * 1024;
+/** Beyond the limit so much is still looked at, though not kept, so that it can be told whose it is. */
+const OVER_BYTES = 1024 * 1024;
 
 /** A body that did not arrive whole, or not in time. */
 export class BrokenBody extends Error {
   override readonly name = 'BrokenBody';
+}
+
+/** A body as it arrived. */
+export interface WholeBody {
+  /** After decompression; of one that is too large, none. */
+  chunks: readonly Buffer[];
+  size: number;
+  /** What to answer to one that is too large; undefined: it is not. */
+  tooLarge: AppError | undefined;
 }
 
 /** A body of which nothing was read yet: a handler that refuses the call for its headers never pays for it. */
@@ -22,19 +33,26 @@ export class UnreadBody {
     private readonly tooLarge: (limit: number) => AppError,
   ) {}
 
+  /** @throws AppError PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE (encoding): what the head alone says, whoever calls */
+  checkHead(): void {
+    const decoder = this.decoderOf(this.headers['content-encoding']);
+    decoder?.destroy();
+    if (!decoder && Number(this.headers['content-length']) > this.limit) throw this.tooLarge(this.limit);
+  }
+
   /**
    * The bytes after decompression.
    * @param withinMs for all of it, however slowly it drips
-   * @throws AppError PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE (encoding); BrokenBody
+   * @param onChunk sees each piece as it arrives; what it throws ends the reading
+   * @throws BrokenBody; what `onChunk` throws
    */
-  async read(withinMs: number): Promise<Buffer> {
+  async read(withinMs: number, onChunk: (chunk: Buffer) => void): Promise<WholeBody> {
     const decoder = this.decoderOf(this.headers['content-encoding']);
-    if (!decoder && Number(this.headers['content-length']) > this.limit) throw this.tooLarge(this.limit);
-    const { payload } = this;
+    const { payload, limit } = this;
     const source = decoder ?? payload;
     let sent = 0;
     const count = (chunk: Buffer): void => void (sent += chunk.length);
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let size = 0;
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -43,8 +61,14 @@ export class UnreadBody {
         timer = setTimeout(broken, withinMs);
         source.on('data', (chunk: Buffer) => {
           size += chunk.length;
-          if (size > this.limit) fail(this.tooLarge(this.limit));
-          else if (decoder && size > FREE_BYTES && size > sent * MAX_GROWTH) fail(new BrokenBody());
+          if (size > limit + OVER_BYTES) return broken();
+          if (decoder && size > FREE_BYTES && size > sent * MAX_GROWTH) return broken();
+          try {
+            onChunk(chunk);
+          } catch (error) {
+            return fail(error);
+          }
+          if (size > limit) chunks = [];
           else chunks.push(chunk);
         });
         source.once('end', done);
@@ -54,7 +78,7 @@ export class UnreadBody {
           });
         if (decoder) payload.on('data', count).pipe(decoder);
       });
-      return Buffer.concat(chunks, size);
+      return { chunks, size, tooLarge: size > limit ? this.tooLarge(limit) : undefined };
     } finally {
       clearTimeout(timer);
       // What is still to come is not for us: the line ends with the answer.

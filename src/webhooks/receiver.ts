@@ -1,15 +1,17 @@
-import { createSecretKey, randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { WrongCredentials } from '../auth/attempts';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
 import { ENV, type Env } from '../config/env';
 import { isDatabaseDown } from '../database/errors';
-import { BrokenBody, type UnreadBody } from '../http/unread-body';
+import { BrokenBody, type UnreadBody, type WholeBody } from '../http/unread-body';
 import { Metrics } from '../observability/metrics';
 import { WebhookIntake, type Taken } from './intake';
 import { readDelivery, type SignedDelivery } from './receiver-body';
-import { isSignedBy, type Credentials } from './receiver-signature';
+import { ReceiverRoom, type BodyRoom } from './receiver-room';
+import { isSignedBy, SignatureCheck, type Credentials } from './receiver-signature';
 import { ReceiverWebhooks, type KnownWebhook } from './receiver-webhooks';
 
 /** A call of the receiver, as its headers have it. */
@@ -30,12 +32,15 @@ const RETRY_SECONDS = 5;
 const HOUR_MS = 3_600_000;
 /** Of the signature, 128 bits tell deliveries apart. */
 const DIGEST_DIGITS = 32;
+/** Bytes that are hashed before others have their turn. */
+const PIECE_BYTES = 1024 * 1024;
 
 /** Takes Klaviyo's deliveries: whose it is, whether it is genuine and in time, then the intake. */
 @Injectable()
 export class WebhookReceiver {
   private readonly logger = new Logger('WebhookReceiver');
   private readonly refused = new WrongCredentials();
+  private readonly room = new ReceiverRoom();
   /** Stands in for the secret of a webhook that nobody has: the same is done whoever asks. */
   private readonly nobody = [createSecretKey(randomBytes(32))];
 
@@ -50,8 +55,9 @@ export class WebhookReceiver {
   /**
    * Answers once everything is committed.
    * @throws AppError WEBHOOK_SIGNATURE_INVALID (unknown webhook, foreign account, wrong signature: all alike),
-   * RATE_LIMITED in its place from the 61st of a minute, WEBHOOK_TIMESTAMP_OUT_OF_RANGE, PAYLOAD_TOO_LARGE,
-   * MALFORMED_JSON and VALIDATION_FAILED of signed bodies, SERVICE_UNAVAILABLE
+   * RATE_LIMITED in its place from the 61st of a minute; PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE by the head, of
+   * anybody; WEBHOOK_TIMESTAMP_OUT_OF_RANGE, PAYLOAD_TOO_LARGE, MALFORMED_JSON and VALIDATION_FAILED of signed bodies;
+   * SERVICE_UNAVAILABLE
    */
   async receive(call: ReceiverCall): Promise<Taken> {
     try {
@@ -67,25 +73,51 @@ export class WebhookReceiver {
 
   private async tryReceive(call: ReceiverCall): Promise<Taken> {
     const { credentials, body } = call;
-    const known = credentials === undefined ? [] : await this.webhooks.of(credentials.webhookId);
+    // Told to whoever calls, before anybody is looked up: it says nothing of whose webhook it is.
+    body?.checkHead();
+    const known = credentials === undefined ? [] : await this.inTime(this.webhooks.of(credentials.webhookId));
     if (credentials === undefined || body === undefined || known.length === 0) {
       isSignedBy(this.nobody, Buffer.alloc(0), { webhookId: '', timestamp: '', signature: '0'.repeat(64) });
       throw this.refusal(call);
     }
-    const bytes = await this.read(call, body);
-    const signers = await this.signersOf(known, credentials, bytes);
+    const room = this.room.enter(call.address);
+    try {
+      const { webhook, delivery } = await this.readGenuine(call, credentials, body, known, room);
+      room.leave();
+      return await this.keep(call, webhook, credentials, delivery);
+    } finally {
+      room.leave();
+    }
+  }
+
+  /** Until the signature holds, whatever is wrong with the body is answered alike. */
+  private async readGenuine(
+    call: ReceiverCall,
+    credentials: Credentials,
+    body: UnreadBody,
+    known: readonly KnownWebhook[],
+    room: BodyRoom,
+  ): Promise<{ webhook: KnownWebhook; delivery: SignedDelivery }> {
+    const checks = known.map((webhook) => ({ webhook, check: new SignatureCheck(webhook.secrets) }));
+    const whole = await this.read(call, body, (chunk) => {
+      room.add(chunk.length);
+      for (const { check } of checks) check.update(chunk);
+    });
+    const found = checks.filter(({ check }) => check.holds(credentials)).map(({ webhook }) => webhook);
+    const signers = found.length > 0 ? found : await this.signersNow(known, credentials, whole.chunks);
     if (signers.length === 0) throw this.refusal(call);
-    const delivery = readDelivery(bytes);
+    if (whole.tooLarge) throw whole.tooLarge;
+    const delivery = readDelivery(Buffer.concat(whole.chunks, whole.size));
     const webhook = signers.find(
       ({ accountId }) => delivery.webhookId === credentials.webhookId && delivery.accountId === accountId,
     );
     if (!webhook) throw this.refusal(call);
-    return this.keep(call, webhook, credentials, delivery);
+    return { webhook, delivery };
   }
 
-  private async read(call: ReceiverCall, body: UnreadBody): Promise<Buffer> {
+  private async read(call: ReceiverCall, body: UnreadBody, onChunk: (chunk: Buffer) => void): Promise<WholeBody> {
     try {
-      return await body.read(BODY_MS);
+      return await body.read(BODY_MS, onChunk);
     } catch (error) {
       // Nothing of it was signed by anybody.
       if (error instanceof BrokenBody) throw this.refusal(call);
@@ -94,17 +126,19 @@ export class WebhookReceiver {
   }
 
   /** A signature that does not hold may be made with a secret that was made elsewhere a moment ago. */
-  private async signersOf(
-    known: readonly KnownWebhook[],
+  private async signersNow(
+    tried: readonly KnownWebhook[],
     credentials: Credentials,
-    bytes: Buffer,
+    chunks: readonly Buffer[],
   ): Promise<readonly KnownWebhook[]> {
-    const signers = (of: readonly KnownWebhook[]) =>
-      of.filter(({ secrets }) => isSignedBy(secrets, bytes, credentials));
-    const found = signers(known);
-    if (found.length > 0) return found;
-    const now = await this.webhooks.again(credentials.webhookId);
-    return now === undefined ? [] : signers(now);
+    const now = (await this.inTime(this.webhooks.again(credentials.webhookId))) ?? [];
+    const old = tried.flatMap(({ secrets }) => secrets);
+    const signers: KnownWebhook[] = [];
+    for (const webhook of now) {
+      const fresh = webhook.secrets.filter((secret) => !old.some((one) => one.equals(secret)));
+      if (fresh.length > 0 && (await isSignedInPieces(fresh, chunks, credentials))) signers.push(webhook);
+    }
+    return signers;
   }
 
   private async keep(
@@ -144,7 +178,13 @@ export class WebhookReceiver {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, fail) => {
       timer = setTimeout(
-        () => fail(new AppError('SERVICE_UNAVAILABLE', { retryAfter: RETRY_SECONDS, reason: 'not committed in time' })),
+        () =>
+          fail(
+            new AppError('SERVICE_UNAVAILABLE', {
+              retryAfter: RETRY_SECONDS,
+              reason: 'the database did not answer in time',
+            }),
+          ),
         COMMIT_MS,
       );
     });
@@ -161,6 +201,23 @@ export class WebhookReceiver {
     this.logger.warn({ msg: 'a delivery was refused', address, claimed });
     return new AppError('WEBHOOK_SIGNATURE_INVALID');
   }
+}
+
+async function isSignedInPieces(
+  secrets: readonly KeyObject[],
+  chunks: readonly Buffer[],
+  credentials: Credentials,
+): Promise<boolean> {
+  const check = new SignatureCheck(secrets);
+  let bytes = 0;
+  for (const chunk of chunks) {
+    check.update(chunk);
+    bytes += chunk.length;
+    if (bytes < PIECE_BYTES) continue;
+    bytes = 0;
+    await nextTurn();
+  }
+  return check.holds(credentials);
 }
 
 function outcomeOf(error: unknown): string {
