@@ -1,6 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock';
+import { AppError } from '../common/errors';
 import { WebhookSecrets } from './webhooks.secrets';
 import { WebhooksSystemRepository, type ReceivingWebhook } from './webhooks.system.repository';
 
@@ -23,12 +24,18 @@ const KEEP_MS = 60_000;
 /** How often somebody who sends wrong signatures can make us ask the database again. */
 const AGAIN_MS = 1000;
 const MOST = 5000;
+/** Look-ups at once, and what may wait for one: anybody can cause them, and the database is for others, too. */
+const LINES = 2;
+const MOST_WAITING = 200;
+const RETRY_SECONDS = 5;
 
 /** Who has a webhook, by Klaviyo's id; keeps opened secrets for a minute, since opening one costs more than the rest. */
 @Injectable()
 export class ReceiverWebhooks {
   private readonly kept = new Map<string, Entry>();
   private readonly loading = new Map<string, Promise<readonly KnownWebhook[]>>();
+  private readonly queue: (() => void)[] = [];
+  private busy = 0;
 
   constructor(
     private readonly system: WebhooksSystemRepository,
@@ -36,7 +43,10 @@ export class ReceiverWebhooks {
     private readonly clock: Clock,
   ) {}
 
-  /** Nobody, mostly one; two where two users are connected to one account by the same webhook. */
+  /**
+   * Nobody, mostly one; two where two users are connected to one account by the same webhook.
+   * @throws AppError SERVICE_UNAVAILABLE for one that is not known yet while too many others are looked up
+   */
   async of(klaviyoId: string): Promise<readonly KnownWebhook[]> {
     const entry = this.kept.get(klaviyoId);
     return entry && this.clock.now() - entry.loadedAt < KEEP_MS ? entry.webhooks : this.load(klaviyoId);
@@ -56,9 +66,27 @@ export class ReceiverWebhooks {
   private load(klaviyoId: string): Promise<readonly KnownWebhook[]> {
     const under = this.loading.get(klaviyoId);
     if (under) return under;
-    const loading = this.read(klaviyoId).finally(() => this.loading.delete(klaviyoId));
+    const loading = this.inLine(klaviyoId).finally(() => this.loading.delete(klaviyoId));
     this.loading.set(klaviyoId, loading);
     return loading;
+  }
+
+  /** Those that are known go first: there are only so many of them, and strangers must not keep them waiting. */
+  private async inLine(klaviyoId: string): Promise<readonly KnownWebhook[]> {
+    if (this.busy >= LINES) {
+      const isKnown = this.kept.has(klaviyoId);
+      if (!isKnown && this.queue.length >= MOST_WAITING)
+        throw new AppError('SERVICE_UNAVAILABLE', { retryAfter: RETRY_SECONDS, reason: 'too many are looked up' });
+      // Whoever lets us through hands their place over.
+      await new Promise<void>((go) => (isKnown ? this.queue.unshift(go) : this.queue.push(go)));
+    } else this.busy += 1;
+    try {
+      return await this.read(klaviyoId);
+    } finally {
+      const next = this.queue.shift();
+      if (next) next();
+      else this.busy -= 1;
+    }
   }
 
   private async read(klaviyoId: string): Promise<readonly KnownWebhook[]> {
