@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
-import { DatabaseError } from '../database/errors';
+import { isDatabaseDown } from '../database/errors';
 import { Metrics } from '../observability/metrics';
 import type { DeliverySource } from './delivery.entity';
 import { readEvent } from './intake-event';
@@ -32,6 +32,8 @@ export interface Taken {
 
 interface Waiting {
   delivery: IncomingDelivery;
+  /** What its events take, roughly. */
+  bytes: number;
   /** Everybody who brought it in the same moment. */
   askers: { done: (taken: Taken | null) => void; fail: (error: unknown) => void }[];
 }
@@ -40,9 +42,13 @@ interface Waiting {
 const WRITERS = 2;
 const MAX_DELIVERIES = 400;
 const MAX_EVENTS = 4000;
+const MAX_BYTES = 16 * 1024 * 1024;
 /** What may wait: more than that would not be written within Klaviyo's patience. */
 const MAX_WAITING_EVENTS = 40_000;
 const MAX_WAITING_DELIVERIES = 20_000;
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** What an event takes beside its properties. */
+const EVENT_BYTES = 500;
 const RETRY_SECONDS = 5;
 
 /**
@@ -55,6 +61,7 @@ export class WebhookIntake {
   private readonly waiting = new Map<string, Waiting>();
   private readonly listeners: (() => void)[] = [];
   private waitingEvents = 0;
+  private waitingBytes = 0;
   private writing = 0;
 
   constructor(
@@ -73,13 +80,18 @@ export class WebhookIntake {
     return this.waiting.size > 0;
   }
 
+  private get isFull(): boolean {
+    if (this.waitingEvents >= MAX_WAITING_EVENTS || this.waitingBytes >= MAX_WAITING_BYTES) return true;
+    return this.waiting.size >= MAX_WAITING_DELIVERIES;
+  }
+
   /**
    * Keeps a delivery; null where its webhook is gone.
    * @throws AppError SERVICE_UNAVAILABLE when too much waits already; DatabaseError: nothing was kept, and the same
    * may be given again
    */
   async take(given: GivenDelivery): Promise<Taken | null> {
-    if (this.waitingEvents >= MAX_WAITING_EVENTS || this.waiting.size >= MAX_WAITING_DELIVERIES)
+    if (this.isFull)
       throw new AppError('SERVICE_UNAVAILABLE', { retryAfter: RETRY_SECONDS, reason: 'too many deliveries wait' });
     const { webhook, digest } = given;
     const name = digest === undefined ? uuidv7() : `${webhook.connectionId} ${digest}`;
@@ -90,8 +102,10 @@ export class WebhookIntake {
         return;
       }
       const delivery = this.deliveryOf(given);
-      this.waiting.set(name, { delivery, askers: [{ done, fail }] });
+      const bytes = bytesOf(delivery);
+      this.waiting.set(name, { delivery, bytes, askers: [{ done, fail }] });
       this.waitingEvents += delivery.events.length;
+      this.waitingBytes += bytes;
       if (this.writing < WRITERS) void this.write();
     });
   }
@@ -115,14 +129,20 @@ export class WebhookIntake {
   private nextBatch(): Waiting[] {
     const batch: Waiting[] = [];
     let events = 0;
+    let bytes = 0;
     for (const [name, item] of this.waiting) {
-      const more = item.delivery.events.length;
-      if (batch.length > 0 && (events + more > MAX_EVENTS || batch.length >= MAX_DELIVERIES)) break;
-      events += more;
+      const isFull =
+        batch.length >= MAX_DELIVERIES ||
+        events + item.delivery.events.length > MAX_EVENTS ||
+        bytes + item.bytes > MAX_BYTES;
+      if (batch.length > 0 && isFull) break;
+      events += item.delivery.events.length;
+      bytes += item.bytes;
       batch.push(item);
       this.waiting.delete(name);
     }
     this.waitingEvents -= events;
+    this.waitingBytes -= bytes;
     return batch;
   }
 
@@ -135,10 +155,13 @@ export class WebhookIntake {
       for (const item of batch) this.answer(item, byId.get(item.delivery.id));
       this.countRepeats(batch, byId);
     } catch (error) {
-      const isOwn = error instanceof DatabaseError && !error.down;
-      // Something of one of them: each shall fail or pass alone.
-      if (isOwn && batch.length > 1) for (const item of batch) await this.writeOnce([item]);
-      else this.refuse(batch, error);
+      // Something of one of them, unless there is no database: it alone shall fail.
+      if (batch.length === 1 || isDatabaseDown(error)) this.refuse(batch, error);
+      else {
+        const half = Math.ceil(batch.length / 2);
+        await this.writeOnce(batch.slice(0, half));
+        await this.writeOnce(batch.slice(half));
+      }
       return;
     }
     for (const listener of this.listeners) listener();
@@ -188,4 +211,8 @@ export class WebhookIntake {
   private refuse(batch: readonly Waiting[], error: unknown): void {
     for (const { askers } of batch) for (const { fail } of askers) fail(error);
   }
+}
+
+function bytesOf({ events }: IncomingDelivery): number {
+  return events.reduce((sum, { properties }) => sum + properties.length + EVENT_BYTES, 0);
 }

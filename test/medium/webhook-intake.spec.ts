@@ -106,6 +106,22 @@ describe('the intake', () => {
   });
 });
 
+describe('large events', () => {
+  const large = (id: string) => klaviyoEvent(id, { text: 'x'.repeat(5 * 1024 * 1024) });
+
+  it('do not wait in numbers that would fill the memory', async () => {
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 24 }, (_, n) => intake.take(given([], { events: [large(`l${n}`)] }))),
+    );
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
+    // Two are being written; 64 MB wait.
+    expect(refused).toHaveLength(24 - 2 - 13);
+    for (const { reason } of refused) expect(reason).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: 5 });
+    expect(await stage.rows(hook)).toHaveLength(15);
+    expect(await intake.take(given(['after large']))).toMatchObject({ received: 1 });
+  });
+});
+
 describe('an event', () => {
   const now = Date.UTC(2026, 10, 22);
   const read = (change: Record<string, unknown>) => {
