@@ -113,10 +113,9 @@ export class IdempotencyInterceptor implements NestInterceptor {
     done: (error: null, payload: unknown) => void,
   ): void => {
     const marked = this.marked.get(request);
-    if (!marked) return done(null, payload);
-    this.marked.delete(request);
-    if (marked.kind === 'replayed') return done(null, replay(reply, marked.answer));
-    void this.finish(marked, reply, payload).then(() => done(null, payload));
+    if (marked) this.marked.delete(request);
+    if (marked?.kind === 'claimed') void this.finish(marked, reply, payload).then(() => done(null, payload));
+    else done(null, marked ? replay(reply, marked.answer) : payload);
   };
 
   /** The work is done whatever happens here: a failure is logged, and the lease frees the key. */

@@ -108,18 +108,16 @@ export class MirroredCampaignsRepository {
     which: { limit: number; counts: boolean; most: number | null },
   ): Promise<FirstPage | undefined> {
     const { limit, counts, most } = which;
-    const rows = await this.db.forUser(userId, (manager) =>
-      query<FirstPage>(
-        manager,
-        `SELECT k.user_id AS "userId", k.id, k.status, k.currency, k.timezone, s.synced_at AS "syncedAt",
+    const rows = await this.db.read<FirstPage>(
+      userId,
+      `SELECT k.user_id AS "userId", k.id, k.status, k.currency, k.timezone, s.synced_at AS "syncedAt",
            CASE WHEN s.synced_at IS NOT NULL
              THEN (SELECT coalesce(json_agg(row), '[]') FROM (${page('k.id', counts)}) AS row) END AS rows,
            ${most === null ? 'NULL::int' : `CASE WHEN s.synced_at IS NOT NULL THEN (${counted('k.id', '$9')}) END`} AS total
          FROM connection k
          LEFT JOIN mirror_state s ON s.user_id = k.user_id AND s.connection_id = k.id AND s.resource = 'campaigns'
          WHERE k.user_id = $1 AND CASE WHEN $2::uuid IS NULL THEN k.is_default ELSE k.id = $2 END`,
-        [...params(userId, connectionId, filter), limit, ...(most === null ? [] : [most + 1])],
-      ),
+      [...params(userId, connectionId, filter), limit, ...(most === null ? [] : [most + 1])],
     );
     return rows[0];
   }

@@ -30,7 +30,7 @@ export function instantiate(type: new () => object, raw: object, unknown: string
   for (const [key, value] of Object.entries(raw)) {
     const at = path === '' ? key : `${path}.${key}`;
     if (CLASS_KEYS.has(key)) unknown.push(at);
-    else made[key] = read(fields?.get(key), value, unknown, at);
+    else made[key] = read(fields.get(key), value, unknown, at);
   }
   return made;
 }
@@ -42,7 +42,8 @@ function fieldsOf(type: new () => object): ReadonlyMap<string, FieldSpec> {
   let fields = fieldsOfClass.get(type);
   if (!fields) {
     const noted: unknown = Reflect.getMetadata(FIELDS, type.prototype as object);
-    fieldsOfClass.set(type, (fields = (noted ?? new Map()) as ReadonlyMap<string, FieldSpec>));
+    fields = noted === undefined ? new Map<string, FieldSpec>() : (noted as ReadonlyMap<string, FieldSpec>);
+    fieldsOfClass.set(type, fields);
   }
   return fields;
 }

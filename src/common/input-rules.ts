@@ -36,7 +36,8 @@ function rulesOf(type: new () => object): ReadonlyMap<string, PropertyRules> | n
   if (all.length === 0) return null;
   const rules = new Map<string, PropertyRules>();
   for (const metadata of all) {
-    const { propertyName, constraints = [] } = metadata;
+    const { propertyName } = metadata;
+    const constraints: unknown[] = metadata.constraints;
     const { conditions, checks } = rules.get(propertyName) ?? { conditions: [], checks: [] };
     switch (metadata.type) {
       case ValidationTypes.WHITELIST:

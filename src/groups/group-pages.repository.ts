@@ -78,18 +78,16 @@ export class GroupPagesRepository {
     kind: GroupKind,
     wanted: Omit<GroupsWanted, 'after'>,
   ): Promise<FirstPage | null> {
-    const found = await this.db.forUser(userId, (manager) =>
-      query<FirstPageRow>(
-        manager,
-        `SELECT c.id AS "connectionId", c.status, extract(epoch FROM s.synced_at)::float8 AS "syncedAt", ${COLUMNS}
+    const found = await this.db.read<FirstPageRow>(
+      userId,
+      `SELECT c.id AS "connectionId", c.status, extract(epoch FROM s.synced_at)::float8 AS "syncedAt", ${COLUMNS}
          FROM connection AS c
          LEFT JOIN mirror_state AS s ON s.user_id = c.user_id AND s.connection_id = c.id AND s.resource = $4
          LEFT JOIN mirrored_group AS g ON g.user_id = c.user_id AND g.connection_id = c.id AND g.kind = $3
            AND g.deleted_at IS NULL AND s.synced_at IS NOT NULL AND ($5::text IS NULL OR strpos(g.folded_name, $5) > 0)
          WHERE c.user_id = $1 AND CASE WHEN $2::uuid IS NULL THEN c.is_default ELSE c.id = $2 END
          ORDER BY coalesce(g.created_at, '-infinity'), klaviyo_id COLLATE "C" LIMIT $6`,
-        [userId, connectionId ?? null, kind, `${kind}s`, folded(wanted.name), wanted.limit],
-      ),
+      [userId, connectionId ?? null, kind, `${kind}s`, folded(wanted.name), wanted.limit],
     );
     const [head] = found;
     if (!head) return null;

@@ -12,22 +12,35 @@ interface Manager {
   query(sql: string, params?: readonly unknown[]): Promise<unknown>;
 }
 
+/** pg's pool: what the service reads most goes straight to it, as a prepared statement. */
+interface Pool {
+  query(statement: { text: string; values: readonly unknown[] }): Promise<unknown>;
+}
+
 /** The rows of an answer come from one of these; connection and state of the mirror from others. */
 const ROWS = /\bFROM mirrored_|\bJOIN mirrored_/;
 
 async function main(): Promise<void> {
   const [paths = '[]', key = ''] = process.argv.slice(2);
-  const { DataSource } = createRequire(import.meta.url)('typeorm') as { DataSource: new () => { manager: Manager } };
+  const { DataSource } = createRequire(import.meta.url)('typeorm') as {
+    DataSource: new () => { manager: Manager; driver: { master: Pool } };
+  };
   let port = 0;
   const app = await openServer((server) =>
     server.once('listening', () => (port = (server.address() as { port: number }).port)),
   );
-  const { manager } = app.get(DataSource);
+  const { manager, driver } = app.get(DataSource);
   const original = manager.query.bind(manager);
   let heard: Statement[] = [];
   manager.query = (sql, params = []) => {
     heard.push({ sql, params });
     return original(sql, params);
+  };
+  const pool = driver.master;
+  const originalOfPool = pool.query.bind(pool);
+  pool.query = (statement) => {
+    heard.push({ sql: statement.text, params: statement.values });
+    return originalOfPool(statement);
   };
   const statements: Statement[] = [];
   for (const path of JSON.parse(paths) as string[]) {

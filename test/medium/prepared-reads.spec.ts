@@ -1,0 +1,64 @@
+import { DataSource } from 'typeorm';
+import { DatabaseError } from '../../src/database/errors';
+import { dataSourceOptions } from '../../src/database/options';
+import { Db } from '../../src/database/scope';
+import { createDatabase, type TestDatabase } from '../support/database';
+
+/** Reads that PostgreSQL keeps prepared, on one connection of the pool. */
+describe('a prepared read', () => {
+  const USER = 1;
+  let database: TestDatabase;
+  let source: DataSource;
+  let db: Db;
+
+  beforeEach(async () => {
+    database = await createDatabase({ empty: true });
+    source = await new DataSource(dataSourceOptions(database.url, 1)).initialize();
+    db = new Db(source);
+    await source.query('CREATE TABLE thing (user_id bigint, name text)');
+    await source.query(`INSERT INTO thing VALUES (1, 'mine'), (2, 'theirs')`);
+  });
+
+  afterEach(async () => {
+    await source.destroy();
+    await database.drop();
+  });
+
+  const read = (name: string) =>
+    db.read<{ name: string }>(USER, 'SELECT * FROM thing WHERE user_id = $1 AND name = $2', [USER, name]);
+  const prepared = () => source.query<unknown[]>('SELECT name FROM pg_prepared_statements WHERE NOT from_sql');
+
+  it('is prepared once, whatever its parameters', async () => {
+    expect(await read('mine')).toMatchObject([{ name: 'mine' }]);
+    expect(await read('theirs')).toEqual([]);
+    expect(await prepared()).toHaveLength(1);
+  });
+
+  it('goes on after a migration changed what it answers', async () => {
+    await read('mine');
+    await source.query('ALTER TABLE thing ADD COLUMN added int DEFAULT 7');
+    expect(await read('mine')).toMatchObject([{ name: 'mine', added: 7 }]);
+    expect(await read('mine')).toMatchObject([{ name: 'mine', added: 7 }]);
+  });
+
+  it('goes on where a pooler gave its connection another one', async () => {
+    await read('mine');
+    await source.query('DEALLOCATE ALL');
+    expect(await read('mine')).toMatchObject([{ name: 'mine' }]);
+    expect(await prepared()).toEqual([]);
+  });
+
+  it('sees what its own transaction wrote', async () => {
+    const seen = await db.inTransaction(USER, async (manager) => {
+      await manager.query(`INSERT INTO thing VALUES (1, 'new')`);
+      return read('new');
+    });
+    expect(seen).toMatchObject([{ name: 'new' }]);
+  });
+
+  it('tells of a failure neither statement nor parameters', async () => {
+    const failing = db.read(USER, 'SELECT 1 / $1::int', ['sécrète']);
+    await expect(failing).rejects.toBeInstanceOf(DatabaseError);
+    await expect(failing).rejects.not.toThrow(/sécrète|SELECT/);
+  });
+});
