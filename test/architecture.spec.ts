@@ -58,6 +58,7 @@ describe('the house', () => {
       'observability/incidents.system.repository.ts',
       'sync/stranded-runs.system.repository.ts',
       'sync/sync.system.repository.ts',
+      'webhooks/forward-retention.system.repository.ts',
       'webhooks/forward-targets.system.repository.ts',
       'webhooks/forwards.system.repository.ts',
       'webhooks/intake.system.repository.ts',

@@ -19,9 +19,11 @@ const STOPPED = 'event_forward.stopped';
 @Injectable()
 export class ForwardTargetHealth {
   private readonly logger = new Logger('Forwarder');
-  private readonly id: string;
+  /** Of the address. */
+  readonly id: string;
   private begun = false;
   private delivered = 0;
+  private probed = false;
   private failedTimes = 0;
   private gone = false;
 
@@ -44,32 +46,40 @@ export class ForwardTargetHealth {
     return this.targets.admission(this.id, PROBE_SECONDS);
   }
 
-  note(verdict: ForwardVerdict): void {
-    if (verdict.kind === 'delivered') this.delivered += 1;
-    else if (verdict.kind === 'gone') this.gone = true;
-    // Whoever refuses one event is there.
-    else if (verdict.who === 'event') this.delivered += 1;
-    else this.failedTimes += 1;
+  /** @param asProbe whether the attempt was made to see how the address does */
+  note(verdict: ForwardVerdict, asProbe: boolean): void {
+    if (verdict.kind === 'gone') this.gone = true;
+    else if (verdict.kind === 'failed' && verdict.who === 'target') this.failedTimes += 1;
+    else {
+      // Whoever refuses one event is there.
+      this.delivered += 1;
+      this.probed ||= asProbe;
+    }
   }
 
   /** Tells the others what was seen since the last time. */
   async flush(): Promise<void> {
-    const { delivered, failedTimes, gone } = this;
+    const { delivered, probed, failedTimes, gone } = this;
     this.delivered = 0;
+    this.probed = false;
     this.failedTimes = 0;
     this.gone = false;
     if (gone) await this.failed(failedTimes + 1, true);
-    else if (delivered > 0) await this.succeeded();
+    else if (delivered > 0) await this.succeeded(probed);
     else if (failedTimes > 0) await this.failed(failedTimes, false);
   }
 
-  private async succeeded(): Promise<void> {
-    if (!(await this.targets.succeeded(this.id))) return;
+  private async succeeded(probed: boolean): Promise<void> {
+    const before = await this.targets.failing(this.id);
+    // What began before it was switched off says nothing of how it does since.
+    if (!before || (before.stopped && !probed)) return;
+    // First: while it is held back, what comes before an event holds it, however long ago it failed.
+    if (before.heldBack) await this.forwards.resume(this.id);
+    if (!(await this.targets.succeeded(this.id, probed))) return;
     this.metrics.eventForwardStopped.set(0);
     this.alerts.resolve(FAILING);
     this.alerts.resolve(STOPPED);
-    this.logger.log({ msg: 'EVENT_FORWARD_URL takes events again' });
-    await this.forwards.wakeAll();
+    if (before.heldBack) this.logger.log({ msg: 'EVENT_FORWARD_URL takes events again' });
   }
 
   private async failed(times: number, gone: boolean): Promise<void> {

@@ -11,7 +11,9 @@ export interface TargetState {
 }
 
 /** After so many failures in a row, nothing but one event at a time is tried. */
-export const MANY_FAILURES = 5;
+const MANY_FAILURES = 5;
+/** A condition of a row: nothing but one event at a time is tried. */
+export const HELD_BACK = `(failures >= ${MANY_FAILURES} OR stopped IS NOT NULL)`;
 /** Failing for that long, it is switched off: tried once an hour. */
 const SWITCH_OFF = '3 days';
 const LASTING = '10 minutes';
@@ -37,21 +39,31 @@ export class ForwardTargetsSystemRepository {
       `WITH target AS (SELECT id, failures, stopped FROM forward_target WHERE id = $1),
        probe AS (
          UPDATE forward_target t SET probe_at = now() + make_interval(secs => $2)
-         WHERE t.id = $1 AND t.probe_at <= now() AND (t.failures >= $3 OR t.stopped IS NOT NULL) RETURNING t.id)
+         WHERE t.id = $1 AND t.probe_at <= now() AND ${HELD_BACK} RETURNING t.id)
        SELECT CASE WHEN EXISTS (SELECT 1 FROM probe) THEN 'probe'
-         WHEN NOT EXISTS (SELECT 1 FROM target WHERE failures >= $3 OR stopped IS NOT NULL) THEN 'open'
+         WHEN NOT EXISTS (SELECT 1 FROM target WHERE ${HELD_BACK}) THEN 'open'
          ELSE 'closed' END AS admission`,
-      [id, probeSeconds, MANY_FAILURES],
+      [id, probeSeconds],
     );
     return rows[0]?.admission ?? 'closed';
   }
 
-  /** It answered. @returns what it was before, where it was failing */
-  async succeeded(id: string): Promise<boolean> {
+  /** Where its last attempt failed: whether it is held back, and switched off. */
+  async failing(id: string): Promise<{ heldBack: boolean; stopped: boolean } | undefined> {
+    const rows = await this.run<{ heldBack: boolean; stopped: boolean }>(
+      `SELECT ${HELD_BACK} AS "heldBack", stopped IS NOT NULL AS stopped FROM forward_target
+       WHERE id = $1 AND (failures > 0 OR stopped IS NOT NULL)`,
+      [id],
+    );
+    return rows[0];
+  }
+
+  /** It answered. @param evenStopped whether that was when it was switched off already; else it stays switched off */
+  async succeeded(id: string, evenStopped: boolean): Promise<boolean> {
     const rows = await this.run(
       `UPDATE forward_target SET failures = 0, failing_since = NULL, stopped = NULL, probe_at = NULL
-       WHERE id = $1 AND (failures > 0 OR stopped IS NOT NULL) RETURNING id`,
-      [id],
+       WHERE id = $1 AND (failures > 0 OR stopped IS NOT NULL) AND (stopped IS NULL OR $2) RETURNING id`,
+      [id, evenStopped],
     );
     return rows.length > 0;
   }

@@ -107,19 +107,20 @@ export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
     const admission = await this.target.admission();
     if (admission === 'closed') return;
     const lease = uuidv4();
-    const due = await this.system.claim(lease, LEASE_SECONDS, admission === 'probe' ? 1 : room);
-    for (const one of due) void this.pass(lease, one);
+    const isProbe = admission === 'probe';
+    const due = await this.system.claim(this.target.id, lease, LEASE_SECONDS, isProbe ? 1 : room);
+    for (const one of due) void this.pass(lease, one, isProbe);
   }
 
-  private async pass(lease: string, due: DueForward): Promise<void> {
-    const { userId, connectionId, eventId, event } = due;
-    const address = { userId, connectionId, eventId, lease };
+  private async pass(lease: string, due: DueForward, isProbe: boolean): Promise<void> {
+    const { userId, connectionId, eventId, sequence, event } = due;
+    const address = { userId, connectionId, eventId, sequence, lease };
     const key = `${lease} ${eventId}`;
     this.onWay.set(key, { ...address, outcome: 'given back', error: null, pause: GIVEN_BACK_SECONDS });
     const settlement: ForwardSettlement =
       event === null
         ? { ...address, outcome: 'gone', error: 'EVENT_GONE', pause: 0 }
-        : { ...address, ...this.judged(due, await this.sending.send(due, event)) };
+        : { ...address, ...this.judged(due, await this.sending.send(due, event), isProbe) };
     if (!this.onWay.delete(key)) return;
     this.settlements.push(settlement);
     this.wake();
@@ -128,8 +129,9 @@ export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
   private judged(
     { attempts }: DueForward,
     verdict: ForwardVerdict,
+    isProbe: boolean,
   ): Pick<ForwardSettlement, 'outcome' | 'error' | 'pause'> {
-    this.target.note(verdict);
+    this.target.note(verdict, isProbe);
     if (verdict.kind === 'delivered') return { outcome: 'delivered', error: null, pause: 0 };
     const pause = PAUSES[Math.min(attempts, PAUSES.length - 1)] ?? 0;
     // That it wants no more is not the event's fault: it waits for the switch.
@@ -143,7 +145,7 @@ export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
     if (batch.length === 0) return;
     this.settlements = [];
     try {
-      const settled = await this.system.settle(batch);
+      const settled = await this.system.settle(this.target.id, batch);
       this.alerts.settled(settled);
       for (const { outcome } of batch) this.metrics.eventForwards.inc({ outcome });
     } catch (error) {

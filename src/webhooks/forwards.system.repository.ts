@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { Db, query } from '../database/scope';
+import { tenantsOf } from './forward-retention.system.repository';
+import { HELD_BACK } from './forward-targets.system.repository';
 
 /** An event that this process has the lease of passing on. */
 export interface DueForward {
@@ -28,6 +30,8 @@ export interface ForwardSettlement {
   userId: number;
   connectionId: string;
   eventId: string;
+  /** Of the attempt: a replay since then has another. */
+  sequence: number;
   lease: string;
   /** `given back`: there was none; `gone`: there is nothing to pass on any more. */
   outcome: 'delivered' | 'failed' | 'given back' | 'gone';
@@ -46,31 +50,33 @@ export interface SettledForward {
 const LIFE = '24 hours';
 /** And holds the next ones of its profile back for so long at most. */
 const HOLD = '5 minutes';
+/** While the address is held back there must be events to try it with. */
+const LONGEST_HELD_PAUSE_SECONDS = 300;
+/** Rows of one statement that makes events due again. */
+const CHUNK = 5000;
 
 const KEYS = 'f.user_id = s.user_id AND f.connection_id = s.connection_id AND f.event_id = s.event_id';
 
-/** Statements about passing on the events of all users: what is due, what became of it, retention. */
+/** While the address of that parameter is held back: since when it fails. The time of events stands still from then on. */
+const heldSince = (id: string): string =>
+  `(SELECT coalesce(failing_since, now()) FROM forward_target WHERE id = ${id} AND ${HELD_BACK})`;
+
+/** Statements about passing on the events of all users: what is due, and what became of it. */
 @Injectable()
 export class ForwardsSystemRepository {
   constructor(private readonly db: Db) {}
 
   /**
    * Takes the lease of due events. Of each profile the next one only, unless what comes before it has been failing for
-   * minutes. Walks from connection to connection, so that each gets its share whatever another has waiting.
+   * minutes while the address was well. Walks from connection to connection, so that each gets its share whatever another
+   * has waiting, in a random order where there are more of them than `limit`.
    */
-  async claim(lease: string, seconds: number, limit: number): Promise<DueForward[]> {
+  async claim(targetId: string, lease: string, seconds: number, limit: number): Promise<DueForward[]> {
     return this.db.system((manager) =>
       query<DueForward>(
         manager,
-        `WITH RECURSIVE tenant AS (
-           (SELECT user_id, connection_id FROM event_forward
-            WHERE status = 'waiting' ORDER BY user_id, connection_id LIMIT 1)
-           UNION ALL
-           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
-             SELECT e.user_id, e.connection_id FROM event_forward e
-             WHERE e.status = 'waiting' AND (e.user_id, e.connection_id) > (t.user_id, t.connection_id)
-             ORDER BY e.user_id, e.connection_id LIMIT 1) n
-         ), busy AS MATERIALIZED (
+        `WITH RECURSIVE clock AS MATERIALIZED (SELECT ${heldSince('$4')} AS held), ${tenantsOf("status = 'waiting'")},
+         busy AS MATERIALIZED (
            SELECT t.user_id, t.connection_id FROM tenant t CROSS JOIN LATERAL (
              SELECT 1 FROM event_forward e WHERE e.status = 'waiting'
                AND e.user_id = t.user_id AND e.connection_id = t.connection_id AND e.next_at <= now()
@@ -78,13 +84,14 @@ export class ForwardsSystemRepository {
          ), share AS (
            SELECT greatest(1, ceil($3::float8 / greatest(1, count(*))))::int AS each FROM busy
          ), picked AS (
-           SELECT d.place FROM busy b CROSS JOIN share CROSS JOIN LATERAL (
+           SELECT d.place FROM (SELECT * FROM busy ORDER BY random()) b CROSS JOIN share CROSS JOIN LATERAL (
              SELECT f.ctid AS place FROM event_forward f
              WHERE f.status = 'waiting' AND f.user_id = b.user_id AND f.connection_id = b.connection_id
                AND f.next_at <= now() AND (f.profile_id IS NULL OR NOT EXISTS (
                  SELECT 1 FROM event_forward e WHERE e.status = 'waiting' AND e.user_id = f.user_id
                    AND e.connection_id = f.connection_id AND e.profile_id = f.profile_id AND e.sequence < f.sequence
-                   AND (e.first_failed_at IS NULL OR e.first_failed_at > now() - interval '${HOLD}')))
+                   AND (e.first_failed_at IS NULL OR (e.lease IS NOT NULL AND e.next_at > now())
+                     OR e.first_failed_at > coalesce((SELECT held FROM clock), now()) - interval '${HOLD}')))
              ORDER BY f.next_at, f.sequence LIMIT share.each) d
            LIMIT $3
          ), locked AS (
@@ -110,35 +117,45 @@ export class ForwardsSystemRepository {
          LEFT JOIN mirrored_profile p ON p.user_id = t.user_id AND p.connection_id = t.connection_id
            AND p.klaviyo_id = r.profile_id AND p.deleted_at IS NULL
          ORDER BY t.sequence`,
-        [lease, seconds, limit],
+        [lease, seconds, limit, targetId],
       ),
     );
   }
 
   /**
    * Writes down what became of attempts. Only the holder of the lease may say so, but for "delivered", which is true
-   * whoever says it. What follows a failing event of its profile waits with it, and goes when that goes.
+   * whoever says it. What follows a failing event of its profile waits with it, and goes when that goes. An attempt that
+   * fails while the address is held back counts, but says nothing about the event. What is gone is removed.
    */
-  async settle(settlements: readonly ForwardSettlement[]): Promise<SettledForward[]> {
+  async settle(targetId: string, settlements: readonly ForwardSettlement[]): Promise<SettledForward[]> {
     const sorted = [...settlements].sort((a, b) => (a.eventId < b.eventId ? -1 : 1));
     const column = <K extends keyof ForwardSettlement>(name: K): ForwardSettlement[K][] =>
       sorted.map((one) => one[name]);
     return this.db.inSystemTransaction(async (manager) => {
+      await this.removeGone(
+        manager,
+        sorted.filter(({ outcome }) => outcome === 'gone'),
+      );
       const settled = await query<SettledForward & { eventId: string; failed: boolean }>(
         manager,
         `UPDATE event_forward f SET
            status = CASE WHEN s.outcome = 'delivered' THEN 'delivered'
-             WHEN s.outcome = 'gone' OR (s.outcome = 'failed' AND f.first_failed_at < now() - interval '${LIFE}') THEN 'dead'
+             WHEN s.outcome = 'failed' AND f.first_failed_at < coalesce(clock.held, now()) - interval '${LIFE}' THEN 'dead'
              ELSE 'waiting' END,
            attempts = f.attempts + CASE WHEN s.outcome IN ('delivered', 'failed') THEN 1 ELSE 0 END,
            last_error = s.error,
-           first_failed_at = CASE WHEN s.outcome = 'failed' THEN coalesce(f.first_failed_at, now()) ELSE f.first_failed_at END,
-           next_at = now() + make_interval(secs => s.pause), lease = NULL,
-           settled_at = CASE WHEN s.outcome IN ('delivered', 'gone')
-             OR (s.outcome = 'failed' AND f.first_failed_at < now() - interval '${LIFE}') THEN now() END
-         FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::float8[])
-           AS s(user_id, connection_id, event_id, lease, outcome, error, pause)
-         WHERE ${KEYS} AND f.status = 'waiting' AND (f.lease = s.lease OR s.outcome = 'delivered')
+           first_failed_at = CASE WHEN s.outcome = 'failed' AND clock.held IS NULL
+             THEN coalesce(f.first_failed_at, now()) ELSE f.first_failed_at END,
+           next_at = now() + make_interval(secs =>
+             CASE WHEN clock.held IS NULL THEN s.pause ELSE least(s.pause, ${LONGEST_HELD_PAUSE_SECONDS}) END),
+           lease = NULL,
+           settled_at = CASE WHEN s.outcome = 'delivered' OR (s.outcome = 'failed'
+             AND f.first_failed_at < coalesce(clock.held, now()) - interval '${LIFE}') THEN now() END
+         FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::float8[], $8::bigint[])
+           AS s(user_id, connection_id, event_id, lease, outcome, error, pause, sequence),
+           (SELECT ${heldSince('$9')} AS held) clock
+         WHERE ${KEYS} AND f.sequence = s.sequence AND f.status = 'waiting'
+           AND (f.lease = s.lease OR s.outcome = 'delivered')
          RETURNING f.user_id::float8 AS "userId", f.connection_id AS "connectionId", f.event_id AS "eventId", f.status,
            f.first_failed_at IS NOT NULL AS failed`,
         [
@@ -149,6 +166,8 @@ export class ForwardsSystemRepository {
           column('outcome'),
           column('error'),
           column('pause'),
+          column('sequence'),
+          targetId,
         ],
       );
       const failed = settled.filter((one) => one.failed);
@@ -157,15 +176,43 @@ export class ForwardsSystemRepository {
     });
   }
 
-  /** Every waiting event that failed before is due now: who receives it answers again. */
-  async wakeAll(): Promise<void> {
-    await this.db.system((manager) =>
-      query(
+  /**
+   * The address is well again, and about to be held back no more: what waits is due now, and the time since it began to
+   * fail does not count for the events that failed then.
+   */
+  async resume(targetId: string): Promise<void> {
+    const tenants = await this.db.system((manager) =>
+      query<{ userId: string; connectionId: string; began: Date }>(
         manager,
-        `UPDATE event_forward SET next_at = now()
-         WHERE status = 'waiting' AND lease IS NULL AND next_at > now()`,
+        `WITH RECURSIVE ${tenantsOf("status = 'waiting'")}
+         SELECT user_id AS "userId", connection_id AS "connectionId", now() AS began FROM tenant`,
       ),
     );
+    for (const { userId, connectionId, began } of tenants) {
+      await this.db.system((manager) =>
+        query(
+          manager,
+          `UPDATE event_forward f
+           SET first_failed_at = f.first_failed_at + (now() - greatest(f.first_failed_at, coalesce(clock.held, now())))
+           FROM (SELECT ${heldSince('$3')} AS held) clock
+           WHERE f.ctid = ANY(ARRAY(SELECT ctid FROM event_forward WHERE user_id = $1 AND connection_id = $2
+             AND status = 'waiting' AND first_failed_at IS NOT NULL FOR UPDATE SKIP LOCKED))`,
+          [userId, connectionId, targetId],
+        ),
+      );
+      const due = `user_id = $1 AND connection_id = $2 AND status = 'waiting' AND lease IS NULL AND next_at > $3`;
+      for (let count = CHUNK; count >= CHUNK;) {
+        const rows = await this.db.system((manager) =>
+          query(
+            manager,
+            `UPDATE event_forward SET next_at = $3 WHERE ctid = ANY(ARRAY(
+               SELECT ctid FROM event_forward WHERE ${due} LIMIT ${CHUNK} FOR UPDATE SKIP LOCKED)) RETURNING 1`,
+            [userId, connectionId, began],
+          ),
+        );
+        count = rows.length;
+      }
+    }
   }
 
   async countWaiting(): Promise<number> {
@@ -178,45 +225,20 @@ export class ForwardsSystemRepository {
     return rows[0]?.waiting ?? 0;
   }
 
-  /** Removes what was planned longer ago than that, at most `limit`. @returns how many */
-  async removeOld(olderThanDays: number, limit: number): Promise<number> {
-    return this.removed('planned_at < now() - make_interval(days => $1) LIMIT $2', [olderThanDays, limit]);
-  }
-
-  /** Removes, at most `limit`, what belongs to connections that are gone. @returns how many */
-  async removeOrphans(limit: number): Promise<number> {
-    const gone = await this.db.system((manager) =>
-      query<{ userId: string; connectionId: string }>(
-        manager,
-        `WITH RECURSIVE tenant AS (
-           (SELECT user_id, connection_id FROM event_forward ORDER BY user_id, connection_id LIMIT 1)
-           UNION ALL
-           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
-             SELECT user_id, connection_id FROM event_forward
-             WHERE (user_id, connection_id) > (t.user_id, t.connection_id)
-             ORDER BY user_id, connection_id LIMIT 1) n
-         )
-         SELECT user_id AS "userId", connection_id AS "connectionId" FROM tenant t
-         WHERE NOT EXISTS (SELECT 1 FROM connection c WHERE c.user_id = t.user_id AND c.id = t.connection_id)`,
-      ),
+  private async removeGone(manager: EntityManager, gone: readonly ForwardSettlement[]): Promise<void> {
+    if (gone.length === 0) return;
+    await query(
+      manager,
+      `DELETE FROM event_forward f
+       USING unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::uuid[]) AS s(user_id, connection_id, event_id, lease)
+       WHERE ${KEYS} AND f.status = 'waiting' AND f.lease = s.lease`,
+      [
+        gone.map(({ userId }) => userId),
+        gone.map(({ connectionId }) => connectionId),
+        gone.map(({ eventId }) => eventId),
+        gone.map(({ lease }) => lease),
+      ],
     );
-    let removed = 0;
-    for (const { userId, connectionId } of gone) {
-      const where = 'user_id = $1 AND connection_id = $2 LIMIT $3';
-      if (removed < limit) removed += await this.removed(where, [userId, connectionId, limit - removed]);
-    }
-    return removed;
-  }
-
-  private async removed(where: string, params: readonly unknown[]): Promise<number> {
-    const rows = await this.db.system((manager) =>
-      query(
-        manager,
-        `DELETE FROM event_forward WHERE ctid = ANY(ARRAY(SELECT ctid FROM event_forward WHERE ${where})) RETURNING 1`,
-        params,
-      ),
-    );
-    return rows.length;
   }
 
   private async moveFollowers(

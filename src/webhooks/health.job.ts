@@ -1,7 +1,9 @@
-import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { ENV, type Env } from '../config/env';
 import { JobsService } from '../jobs/jobs.service';
 import { QUEUES } from '../jobs/queues';
-import { ForwardsSystemRepository } from './forwards.system.repository';
+import { ForwardAlerts } from './forward-alerts';
+import { ForwardRetentionSystemRepository } from './forward-retention.system.repository';
 import { WebhookHealth } from './health';
 import { Removals } from './removals';
 
@@ -17,10 +19,12 @@ export class WebhookTickJob implements OnModuleInit {
   private readonly logger = new Logger('WebhookTick');
 
   constructor(
+    @Inject(ENV) private readonly env: Env,
     private readonly jobs: JobsService,
     private readonly removals: Removals,
     private readonly health: WebhookHealth,
-    private readonly forwards: ForwardsSystemRepository,
+    private readonly forwards: ForwardRetentionSystemRepository,
+    private readonly forwardAlerts: ForwardAlerts,
   ) {}
 
   onModuleInit(): void {
@@ -35,8 +39,9 @@ export class WebhookTickJob implements OnModuleInit {
       this.part('removing at Klaviyo', () => this.removals.turn()),
       this.part('looking at webhooks', () => this.health.turn()),
       this.part('removing what is over', async () => {
-        await this.forwards.removeOrphans(CHUNK);
-        await this.forwards.removeOld(KEEP_DAYS, CHUNK);
+        for (const connectionId of await this.forwards.removeOrphans(CHUNK)) this.forwardAlerts.over(connectionId);
+        // What waits goes as soon as the address takes it, however long that lasts: unless there is none any more.
+        await this.forwards.removeOld(KEEP_DAYS, CHUNK, this.env.eventForwardUrl === undefined);
       }),
     ]);
   }

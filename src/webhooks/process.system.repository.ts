@@ -89,7 +89,7 @@ export class ProcessSystemRepository {
 
   /**
    * Removes events received longer ago than that, at most `limit`: all that are over, or those that were given up or
-   * kept apart. @returns how many
+   * kept apart; none that still waits to be passed on. @returns how many
    */
   async removeEvents(kind: 'over' | 'apart', olderThanDays: number, limit: number): Promise<number> {
     const which = kind === 'over' ? `coalesce(status, 'processed') = 'processed'` : `status IN ('dead', 'quarantined')`;
@@ -101,6 +101,8 @@ export class ProcessSystemRepository {
            WHERE e.received_at < now() - make_interval(days => $1) AND ${which}
              AND NOT EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.user_id = e.user_id
                AND d.connection_id = e.connection_id AND d.id = e.delivery_id AND d.processed_at IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM event_forward f WHERE f.user_id = e.user_id
+               AND f.connection_id = e.connection_id AND f.event_id = e.id AND f.status = 'waiting')
            LIMIT $2))
          RETURNING 1`,
         [olderThanDays, limit],

@@ -13,6 +13,7 @@ import { WebhookDelivery } from './delivery.entity';
 import { EventForward } from './event-forward.entity';
 import { ForwardAlerts } from './forward-alerts';
 import { ForwardSending } from './forward-sending';
+import { ForwardRetentionSystemRepository } from './forward-retention.system.repository';
 import { ForwardTargetHealth } from './forward-target-health';
 import { ForwardTarget } from './forward-target.entity';
 import { ForwardTargetsSystemRepository } from './forward-targets.system.repository';
@@ -81,6 +82,7 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
     Forwarder,
     ForwardsRepository,
     ForwardsSystemRepository,
+    ForwardRetentionSystemRepository,
     ForwardTargetsSystemRepository,
     ForwardTargetHealth,
     ForwardSending,

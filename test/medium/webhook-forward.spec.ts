@@ -1,6 +1,9 @@
 import { Webhook } from 'standardwebhooks';
 import { Forwards } from '../../src/webhooks/forwards';
+import { ForwardTargetHealth } from '../../src/webhooks/forward-target-health';
+import { ForwardsSystemRepository } from '../../src/webhooks/forwards.system.repository';
 import { WebhookTickJob } from '../../src/webhooks/health.job';
+import { ProcessSystemRepository } from '../../src/webhooks/process.system.repository';
 import { ForwardStage, SECRET, Target, until } from './webhook-forward-stage';
 
 const OCCURRED = '2026-11-20T10:00:00.000Z';
@@ -32,6 +35,9 @@ describe('events that are passed on', () => {
     await stage.plan(userId, connectionId, events);
     return events.map(({ id }) => id);
   };
+  /** Nothing is on its way, and all outcomes are written down. */
+  const allBack = () =>
+    until(async () => (await stage.sql('SELECT 1 FROM event_forward WHERE lease IS NOT NULL')).length === 0);
   const settled = (count: number) =>
     until(
       async () => ((await stage.statuses(userId))['delivered'] ?? 0) >= count,
@@ -191,23 +197,29 @@ describe('events that are passed on', () => {
     ['drops the line', (response: { destroy(): void }) => response.destroy()],
   ])('wait while their receiver %s, tried one at a time, and all arrive afterwards', async (_, answer) => {
     target.answer = (_got, response) => answer(response);
-    const ids = await send(Array.from({ length: 300 }, (_none, at) => `P${at}`));
+    const profiles = Array.from({ length: 300 }, (_none, at) => `P${at % 60}`);
+    const ids = await send(profiles);
     await until(async () => (await stage.sql('SELECT 1 FROM forward_target WHERE failures >= 5')).length > 0);
     // What was on its way when it began to fail is done failing.
-    await until(async () => (await stage.sql('SELECT 1 FROM event_forward WHERE lease IS NOT NULL')).length === 0);
+    await allBack();
     const before = target.got.length;
     expect(before).toBeLessThan(300);
-    for (let probe = 0; probe < 3; probe += 1) {
-      await stage.passes(300);
+    // An hour, and more than a day.
+    for (const [probe, seconds] of [300, 3300, 30 * 3600].entries()) {
+      await stage.passes(seconds);
       await until(() => target.got.length > before + probe);
+      await allBack();
     }
-    expect(target.got.length).toBeLessThanOrEqual(before + 4);
+    expect(target.got.length).toBeLessThanOrEqual(before + 6);
     target.answer = (_got, response) => response.writeHead(200).end();
     target.got.length = 0;
     await stage.passes(300);
     await settled(300);
-    expect(new Set(target.ids)).toEqual(new Set(ids));
     expect(target.got).toHaveLength(300);
+    for (const profile of new Set(profiles)) {
+      const wanted = ids.filter((_id, at) => profiles[at] === profile);
+      expect(target.ids.filter((id) => wanted.includes(id))).toEqual(wanted);
+    }
   });
 
   it('stop at 410 with an alert, and go on when it takes them again', async () => {
@@ -221,6 +233,11 @@ describe('events that are passed on', () => {
     await new Promise((done) => setTimeout(done, 1500));
     expect(target.got.length).toBe(before);
     expect(stage.app.logs.text).toContain('it answered 410');
+    // What was taken on the way before that does not switch it on.
+    const health = stage.app.app.get(ForwardTargetHealth);
+    health.note({ kind: 'delivered' }, false);
+    await health.flush();
+    expect(await stage.sql('SELECT stopped FROM forward_target')).toEqual([{ stopped: 'gone' }]);
     expect(await stage.statuses(userId)).toEqual({ waiting: 3 });
     target.answer = (_, response) => response.writeHead(200).end();
     await stage.passes(24 * 3600);
@@ -295,6 +312,95 @@ describe('events that are passed on', () => {
     expect(target.got).toHaveLength(3);
   });
 
+  /** Nothing is tried until told otherwise. */
+  const hold = () =>
+    stage.sql(
+      `UPDATE forward_target SET failures = 5, failing_since = now(), probe_at = now() + interval '1 day', stopped = NULL`,
+    );
+
+  it('of every connection get their turn, however many connections there are', async () => {
+    await hold();
+    const others = Array.from({ length: 20 }, () => (userId += 1));
+    for (const other of others) {
+      const theirs = await stage.connection(other);
+      await stage.plan(other, theirs, await stage.received(other, theirs, ['A', 'B', 'C', null, null, null]));
+    }
+    const { id } = stage.app.app.get(ForwardTargetHealth);
+    const system = stage.app.app.get(ForwardsSystemRepository);
+    const first = new Set<number>();
+    for (let turn = 0; turn < 40; turn += 1) {
+      const [due] = await system.claim(id, '00000000-0000-4000-8000-000000000000', 0, 1);
+      first.add(due!.userId);
+    }
+    expect(first.size).toBeGreaterThan(5);
+  });
+
+  it('that failed keep their pauses when others fail now and then, as long as all is not held back', async () => {
+    const [id] = await send(['A']);
+    await settled(1);
+    await stage.sql(
+      `UPDATE event_forward SET status = 'waiting', attempts = 3, first_failed_at = now() - interval '1 hour',
+         next_at = now() + interval '1 hour' WHERE event_id = $1`,
+      [id],
+    );
+    const health = stage.app.app.get(ForwardTargetHealth);
+    health.note({ kind: 'failed', who: 'target', error: 'answered 503' }, false);
+    await health.flush();
+    health.note({ kind: 'delivered' }, false);
+    await health.flush();
+    const [row] = await stage.sql<{ far: boolean }>(
+      `SELECT next_at > now() + interval '50 minutes' AS far FROM event_forward`,
+    );
+    expect(row).toEqual({ far: true });
+    expect(await stage.sql('SELECT failures FROM forward_target')).toEqual([{ failures: 0 }]);
+  });
+
+  it('are kept as long as they wait, and what is told of them too', async () => {
+    await hold();
+    await send(['A', 'B']);
+    await stage.passes(100 * 86_400);
+    await stage.sql(`UPDATE event_forward SET next_at = now() + interval '1 day'`);
+    await stage.sql(
+      `UPDATE received_event SET status = 'processed', received_at = now() - interval '100 days' WHERE user_id = $1`,
+      [userId],
+    );
+    const received = () => stage.sql('SELECT 1 FROM received_event WHERE user_id = $1', [userId]);
+    const tidy = async () => {
+      await stage.app.app.get(WebhookTickJob).run();
+      await stage.app.app.get(ProcessSystemRepository).removeEvents('over', 30, 5000);
+    };
+    await tidy();
+    expect(await stage.statuses(userId)).toEqual({ waiting: 2 });
+    expect(await received()).toHaveLength(2);
+    await stage.sql(`UPDATE event_forward SET status = 'delivered'`);
+    await tidy();
+    expect(await stage.statuses(userId)).toEqual({});
+    expect(await received()).toHaveLength(0);
+  });
+
+  it('are sent when they are replayed, whatever is heard of an attempt before that', async () => {
+    const [eventId] = await send(['A']);
+    await settled(1);
+    await hold();
+    const [before] = await stage.sql<{ sequence: string }>('SELECT sequence FROM event_forward');
+    await stage.app.app
+      .get(Forwards)
+      .replay(userId, connectionId, [{ id: eventId!, profileId: 'A', occurredAt: new Date(OCCURRED) }]);
+    await stage.app.app.get(ForwardsSystemRepository).settle(stage.app.app.get(ForwardTargetHealth).id, [
+      {
+        userId,
+        connectionId,
+        eventId: eventId!,
+        sequence: Number(before!.sequence),
+        lease: '00000000-0000-4000-8000-000000000000',
+        outcome: 'delivered',
+        error: null,
+        pause: 0,
+      },
+    ]);
+    expect(await stage.statuses(userId)).toEqual({ waiting: 1 });
+  });
+
   it('are not passed on any more once their connection is gone, and go', async () => {
     target.answer = (_, response) => response.writeHead(503).end();
     await send(['A', 'B']);
@@ -303,8 +409,14 @@ describe('events that are passed on', () => {
     target.answer = (_, response) => response.writeHead(200).end();
     target.got.length = 0;
     await stage.passes(3600);
-    await until(async () => ((await stage.statuses(userId))['waiting'] ?? 0) === 0);
+    await until(async () => Object.keys(await stage.statuses(userId)).length === 0);
     expect(target.got).toEqual([]);
+    expect(stage.app.logs.text).not.toContain(`Received events of connection ${connectionId}`);
+    await stage.sql(
+      `INSERT INTO event_forward (user_id, connection_id, event_id, sequence, status)
+       VALUES ($1, $2, gen_random_uuid(), 1, 'dead')`,
+      [userId, connectionId],
+    );
     await stage.app.app.get(WebhookTickJob).run();
     expect(await stage.statuses(userId)).toEqual({});
   });
