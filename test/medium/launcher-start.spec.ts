@@ -20,9 +20,8 @@ import { listProcesses, until } from '../../ops/dev/processes.ts';
 
 /** Stands for the built service: listens, writes what it was given, drains on SIGTERM. */
 const SERVICE = `
-const { appendFileSync, writeFileSync } = require('node:fs');
+const { appendFileSync, renameSync, writeFileSync } = require('node:fs');
 const { createServer } = require('node:http');
-writeFileSync('seen.json', JSON.stringify({ ...process.env, execArgv: process.execArgv }));
 const server = createServer((request, response) => {
   if (request.url === '/exit') process.exit(7);
   response.statusCode = request.url === '/health/ready' ? 200 : 404;
@@ -31,7 +30,9 @@ const server = createServer((request, response) => {
 for (const name of ['SIGTERM', 'SIGINT']) process.on(name, () => {
   appendFileSync('events.log', 'service ' + name + '\\n');
   setTimeout(() => { appendFileSync('events.log', 'service drained\\n'); process.exit(0); }, 300);
-});`;
+});
+writeFileSync('seen.part', JSON.stringify({ ...process.env, execArgv: process.execArgv }));
+renameSync('seen.part', 'seen.json');`;
 
 /** Stands for the sandbox, with the same announcement and the same line to its parent. */
 const SANDBOX = `

@@ -177,6 +177,8 @@ describe('The built service', () => {
   it('says what every answer holds, beside its success', () => {
     const empty = operations.filter(([, { responses }]) => {
       const good = Object.entries(responses).filter(([status]) => status.startsWith('2'));
+      // A stream of events holds what the answer beside it does, line by line.
+      if (good.length > 0 && good.every(([, { content }]) => content?.['text/event-stream'])) return false;
       const told = good.map(([, response]) => propertiesOf(response.content?.['application/json']?.schema));
       return told.length === 0 || told.some((names) => !names.includes('success') || names.length < 2);
     });
