@@ -17,6 +17,8 @@ import { CreateMirroredEvent1764000760000 } from './1764000760000-create-mirrore
 import { CreateMirrorStatistics1764000761000 } from './1764000761000-create-mirror-statistics';
 import { CreateReceivedEvent1764000770000 } from './1764000770000-create-received-event';
 import { CreateWebhook1764000780000 } from './1764000780000-create-webhook';
+import { WatchWebhooks1764000790000 } from './1764000790000-watch-webhooks';
+import { FindDeliveries1764000791000 } from './1764000791000-find-deliveries';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -39,5 +41,7 @@ export const migrations = [
   CreateMirrorStatistics1764000761000,
   CreateReceivedEvent1764000770000,
   CreateWebhook1764000780000,
+  WatchWebhooks1764000790000,
+  FindDeliveries1764000791000,
   // one a line
 ];

@@ -12,6 +12,7 @@ export type DeliverySource = (typeof DELIVERY_SOURCES)[number];
 @Unique('webhook_delivery_once', ['userId', 'connectionId', 'digest'])
 @Check('webhook_delivery_source', `source IN ('push', 'poll', 'backfill')`)
 @Index('webhook_delivery_due', ['userId', 'connectionId', 'id'], { where: 'processed_at IS NULL' })
+@Index('webhook_delivery_webhook', ['userId', 'connectionId', 'webhookId', 'id'])
 @Index('webhook_delivery_received', ['receivedAt'], { type: 'brin' })
 export class WebhookDelivery {
   @PrimaryColumn({ name: 'user_id', type: 'bigint' })

@@ -67,11 +67,11 @@ export class PollReader {
 
   private begin(webhook: Webhook, metricIds: readonly string[]): ReadProgress {
     const now = this.clock.now();
-    const { createdAt, readFrom, readUntil, lookedBackAt, delivery } = webhook;
+    const { readsFrom, readFrom, readUntil, lookedBackAt, delivery } = webhook;
     const deep = delivery === 'poll' && now - lookedBackAt.getTime() > DAY_MS;
     const back = delivery === 'push' ? 0 : deep ? LONG_LOOK_BACK_MS : LOOK_BACK_MS;
-    const from = Math.max(createdAt.getTime(), Math.min(readFrom.getTime(), now) - back);
-    const to = delivery === 'push' && readUntil !== null ? readUntil.getTime() : now + 1000;
+    const from = Math.max(readsFrom.getTime(), Math.min(readFrom.getTime(), now) - back);
+    const to = delivery === 'push' && readUntil !== null ? Math.min(readUntil.getTime(), now) : now + 1000;
     const single = metricIds.length <= MOST_CHAINS && !webhook.allTopics;
     return {
       from: new Date(from).toISOString(),

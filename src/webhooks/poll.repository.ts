@@ -1,6 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
-import { Webhook, type ReadProgress } from './webhook.entity';
+import { Webhook, type ReadProgress, type ReadReason } from './webhook.entity';
+
+/** Events are to be seen, and sent, that much later than they happened: what was read too early is read again. */
+const BACK = `interval '20 minutes'`;
+/** The end of a gap is read once its last events are to be seen. */
+const LATE = `interval '10 minutes'`;
 
 /** Whose events are being read. */
 export interface ReadLease {
@@ -42,13 +47,20 @@ export class PollRepository {
     return rows.length > 0;
   }
 
-  /** All of a window was read. @param next seconds until there is something to read again; null: there is nothing */
+  /**
+   * All of a window was read. Of a gap that ends later, the rest is read then. @param next seconds until there is something to read again; null: there is nothing
+   */
   async finish(userId: number, held: ReadLease, progress: ReadProgress, next: number | null): Promise<void> {
     await this.db.forUser(userId, (manager) =>
       query(
         manager,
-        `UPDATE webhook SET read_from = greatest(read_from, $4), read_until = NULL, read_progress = NULL,
-           read_lease = NULL, read_failures = 0, read_at = now() + make_interval(secs => $5::float8),
+        `UPDATE webhook SET
+           read_from = greatest(read_from, $4::timestamptz - CASE WHEN read_until > $4 THEN ${BACK} ELSE '0' END),
+           read_at = CASE WHEN read_until > $4 THEN greatest(read_until + ${LATE}, now() + interval '30 seconds')
+             ELSE now() + make_interval(secs => $5::float8) END,
+           read_reason = CASE WHEN read_until > $4 THEN read_reason END,
+           read_until = CASE WHEN read_until > $4 THEN read_until END,
+           read_progress = NULL, read_lease = NULL, read_failures = 0,
            looked_back_at = CASE WHEN $6 THEN now() ELSE looked_back_at END
          WHERE user_id = $1 AND id = $2 AND read_lease = $3`,
         [userId, held.id, held.lease, progress.to, next, progress.deep],
@@ -69,15 +81,22 @@ export class PollRepository {
     );
   }
 
-  /** Has events read that Klaviyo did not send, up to `until`; a gap that is being filled is widened. */
-  async fill(userId: number, id: string, from: Date, until: Date): Promise<void> {
+  /**
+   * Has events read that Klaviyo did not send, up to `until`: those up to now at once, the others when they are to be
+   * seen. A gap that is being filled is widened, and read anew only where it begins earlier.
+   */
+  async fill(userId: number, id: string, from: Date, until: Date, reason: ReadReason): Promise<void> {
     await this.db.forUser(userId, (manager) =>
       query(
         manager,
         `UPDATE webhook SET read_from = CASE WHEN read_until IS NULL THEN $3 ELSE least(read_from, $3) END,
-           read_until = greatest(read_until, $4), read_progress = NULL, read_lease = NULL, read_at = now()
+           read_until = greatest(read_until, $4),
+           read_reason = CASE WHEN read_reason IS NULL OR read_reason = 'silent' OR $5 = 'off' THEN $5 ELSE read_reason END,
+           read_progress = CASE WHEN read_until IS NOT NULL AND read_from <= $3 THEN read_progress END,
+           read_lease = CASE WHEN read_until IS NOT NULL AND read_from <= $3 THEN read_lease END,
+           read_at = CASE WHEN read_until IS NOT NULL AND read_from <= $3 THEN read_at ELSE now() END
          WHERE user_id = $1 AND id = $2 AND delivery = 'push'`,
-        [userId, id, from, until],
+        [userId, id, from, until, reason],
       ),
     );
   }

@@ -26,6 +26,10 @@ export class WebhookFigure {
   @Column({ name: 'last_received_at', type: 'timestamptz' })
   lastReceivedAt: Date;
 
+  /** When Klaviyo last sent something that was not here yet; null: never. */
+  @Column({ name: 'last_pushed_at', type: 'timestamptz', nullable: true })
+  lastPushedAt: Date | null;
+
   @ManyToOne(() => Connection, { onDelete: 'CASCADE' })
   @JoinColumn([
     { name: 'user_id', referencedColumnName: 'userId', foreignKeyConstraintName: 'webhook_figure_connection' },

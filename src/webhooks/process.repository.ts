@@ -138,7 +138,10 @@ export class ProcessRepository {
     );
   }
 
-  /** Deliveries are worked off: so is each of their events that does not say otherwise. Counts them. */
+  /**
+   * Deliveries are worked off: so is each of their events that does not say otherwise. Counts them. That Klaviyo
+   * sends is shown only by what it sent that was not here yet: not by what we read, nor by what came again.
+   */
   async settle(
     userId: number,
     connectionId: string,
@@ -151,20 +154,23 @@ export class ProcessRepository {
         `WITH done AS (
            UPDATE webhook_delivery SET processed_at = now(), last_error = NULL
            WHERE user_id = $1 AND connection_id = $2 AND id = ANY($3) AND processed_at IS NULL
-           RETURNING id, webhook_id, events, received_at
+           RETURNING id, webhook_id, source, events, received_at
          ), counted AS (
            SELECT d.webhook_id, sum(d.events) AS received, sum(p.processed) AS processed, sum(p.known) AS known,
-             max(d.received_at) AS last
+             max(d.received_at) AS last,
+             max(d.received_at) FILTER (WHERE d.source = 'push' AND p.processed > 0) AS pushed
            FROM done d JOIN unnest($3::uuid[], $4::int[], $5::int[]) AS p (id, processed, known) USING (id)
            GROUP BY d.webhook_id
          )
-         INSERT INTO webhook_figure AS f (user_id, connection_id, webhook_id, received, processed, duplicates, last_received_at)
-         SELECT $1, $2, c.webhook_id, c.received, c.processed, c.known, c.last FROM counted c
+         INSERT INTO webhook_figure AS f (user_id, connection_id, webhook_id, received, processed, duplicates,
+           last_received_at, last_pushed_at)
+         SELECT $1, $2, c.webhook_id, c.received, c.processed, c.known, c.last, c.pushed FROM counted c
          JOIN connection o ON o.user_id = $1 AND o.id = $2 ORDER BY c.webhook_id
          ON CONFLICT (user_id, connection_id, webhook_id) DO UPDATE SET
            received = f.received + EXCLUDED.received, processed = f.processed + EXCLUDED.processed,
            duplicates = f.duplicates + EXCLUDED.duplicates,
-           last_received_at = greatest(f.last_received_at, EXCLUDED.last_received_at)`,
+           last_received_at = greatest(f.last_received_at, EXCLUDED.last_received_at),
+           last_pushed_at = greatest(f.last_pushed_at, EXCLUDED.last_pushed_at)`,
         [
           userId,
           connectionId,

@@ -7,6 +7,17 @@ export type Delivery = (typeof DELIVERIES)[number];
 export const WEBHOOK_STATUSES = ['active', 'disabled', 'error'] as const;
 export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
 
+/** Why the events of a webhook that Klaviyo sends are read: it sent none, we were away, or it was off. */
+export const READ_REASONS = ['silent', 'away', 'off'] as const;
+export type ReadReason = (typeof READ_REASONS)[number];
+
+/** A secret that held before the previous one, while deliveries may still be signed with it. */
+export interface OlderSecret {
+  sealed: string;
+  /** ISO instant. */
+  until: string;
+}
+
 /** Where the reading of a window of events from Klaviyo stands. */
 export interface ReadProgress {
   /** ISO instants: inclusive, exclusive. */
@@ -27,6 +38,7 @@ export interface ReadProgress {
 @Unique('webhook_once', ['connectionId', 'klaviyoWebhookId'])
 @Check('webhook_delivery_kind', `delivery IN ('push', 'poll')`)
 @Check('webhook_status', `status IN ('active', 'disabled', 'error')`)
+@Check('webhook_read_reason', `read_reason IN ('silent', 'away', 'off')`)
 @Index('webhook_at_klaviyo', ['klaviyoWebhookId'], { where: 'klaviyo_webhook_id IS NOT NULL' })
 @Index('webhook_to_read', ['readAt'], { where: 'read_at IS NOT NULL' })
 export class Webhook {
@@ -82,6 +94,10 @@ export class Webhook {
   @Column({ name: 'previous_until', type: 'timestamptz', nullable: true })
   previousUntil: Date | null;
 
+  /** Those before that one. */
+  @Column({ name: 'older_secrets', type: 'jsonb', default: [] })
+  olderSecrets: OlderSecret[];
+
   /** False while it is not known which of the two secrets Klaviyo signs with: both hold until then. */
   @Column({ name: 'secret_confirmed', type: 'boolean', default: true })
   secretConfirmed: boolean;
@@ -93,9 +109,17 @@ export class Webhook {
   @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
   createdAt: Date;
 
-  /** When its health was last looked at. */
+  /** When its health was last looked at, to the end. */
   @Column({ name: 'checked_at', type: 'timestamptz', nullable: true })
   checkedAt: Date | null;
+
+  /** While somebody looks at it, or after that failed: not before then again. */
+  @Column({ name: 'check_until', type: 'timestamptz', nullable: true })
+  checkUntil: Date | null;
+
+  /** Since when its events are wanted: what happened before it was made, or before it was switched on again, is not. */
+  @Column({ name: 'reads_from', type: 'timestamptz', default: () => 'now()' })
+  readsFrom: Date;
 
   /** Up to here its events are known to be here, by reading. */
   @Column({ name: 'read_from', type: 'timestamptz', default: () => 'now()' })
@@ -104,6 +128,10 @@ export class Webhook {
   /** Where a gap that is being filled ends; null for `poll`, which reads up to now. */
   @Column({ name: 'read_until', type: 'timestamptz', nullable: true })
   readUntil: Date | null;
+
+  /** Null where no gap is being filled. */
+  @Column({ name: 'read_reason', type: 'text', nullable: true })
+  readReason: ReadReason | null;
 
   @Column({ name: 'read_progress', type: 'jsonb', nullable: true })
   readProgress: ReadProgress | null;

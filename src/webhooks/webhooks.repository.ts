@@ -103,10 +103,14 @@ export class WebhooksRepository {
            enabled = coalesce($8, enabled),
            status = CASE $8 WHEN true THEN 'active' WHEN false THEN 'disabled' ELSE status END,
            read_from = CASE WHEN $8 AND NOT enabled THEN now() ELSE read_from END,
-           read_progress = CASE WHEN $6::text[] IS NOT NULL OR $8 IS NOT NULL THEN NULL ELSE read_progress END,
-           read_until = CASE WHEN $8 IS NOT NULL THEN NULL ELSE read_until END,
-           read_at = CASE WHEN $8 IS NULL THEN read_at WHEN $8 AND delivery = 'poll' THEN now() END,
-           read_lease = CASE WHEN $8 IS NULL AND $6::text[] IS NULL THEN read_lease END
+           reads_from = CASE WHEN $8 AND NOT enabled THEN now() ELSE reads_from END,
+           looked_back_at = CASE WHEN $8 AND NOT enabled THEN now() ELSE looked_back_at END,
+           checked_at = CASE WHEN $8 AND NOT enabled THEN now() ELSE checked_at END,
+           read_progress = CASE WHEN $6::text[] IS NOT NULL OR $8 <> enabled THEN NULL ELSE read_progress END,
+           read_until = CASE WHEN $8 <> enabled THEN NULL ELSE read_until END,
+           read_reason = CASE WHEN $8 <> enabled THEN NULL ELSE read_reason END,
+           read_at = CASE WHEN $8 IS NULL OR $8 = enabled THEN read_at WHEN $8 AND delivery = 'poll' THEN now() END,
+           read_lease = CASE WHEN coalesce($8, enabled) = enabled AND $6::text[] IS NULL THEN read_lease END
          WHERE user_id = $1 AND id = $2`,
         [
           userId,
@@ -129,6 +133,16 @@ export class WebhooksRepository {
         userId,
         id,
         topics,
+      ]),
+    );
+  }
+
+  /** It was looked at, to the end. */
+  async checked(userId: number, id: string): Promise<void> {
+    await this.db.forUser(userId, (manager) =>
+      query(manager, 'UPDATE webhook SET checked_at = now(), check_until = NULL WHERE user_id = $1 AND id = $2', [
+        userId,
+        id,
       ]),
     );
   }

@@ -31,10 +31,10 @@ export interface DueCheck {
   userId: number;
   connectionId: string;
   id: string;
-  /** Milliseconds since it was last looked at; null where it never was. */
-  unseenMs: number | null;
-  /** When the last event came; null where none did. */
-  lastReceivedAt: Date | null;
+  /** Since when we were away, if we were since it was last looked at. */
+  awaySince: Date | null;
+  /** When Klaviyo last sent something that was not here yet; null where it never did. */
+  lastPushedAt: Date | null;
 }
 
 /** A connection whose events are to be read. */
@@ -86,28 +86,47 @@ export class WebhooksSystemRepository {
   }
 
   /**
-   * Takes the webhooks whose health was not looked at for so long, oldest first. One whose secret Klaviyo has not
-   * confirmed is looked at with every turn.
+   * Takes the webhooks whose health was not looked at for so long, oldest first, for `lease` seconds. One whose secret
+   * Klaviyo has not confirmed is looked at with every turn. Each is looked at once `WebhooksRepository.checked` says so.
    */
-  async claimChecks(seconds: number, limit: number): Promise<DueCheck[]> {
+  async claimChecks(seconds: number, lease: number, limit: number): Promise<DueCheck[]> {
     return this.db.system((manager) =>
       query<DueCheck>(
         manager,
-        `UPDATE webhook w SET checked_at = now()
-         FROM (SELECT w.user_id, w.id, w.checked_at FROM webhook w
+        `UPDATE webhook w SET check_until = now() + make_interval(secs => $2)
+         FROM (SELECT w.user_id, w.id FROM webhook w
                JOIN connection c ON c.user_id = w.user_id AND c.id = w.connection_id AND c.status = 'active'
                WHERE (w.delivery = 'push' OR w.all_topics) AND (w.enabled OR NOT w.secret_confirmed)
+                 AND (w.check_until IS NULL OR w.check_until <= now())
                  AND (NOT w.secret_confirmed
                    OR coalesce(w.checked_at, w.created_at) < now() - make_interval(secs => $1))
-               ORDER BY w.checked_at NULLS FIRST LIMIT $2 FOR UPDATE OF w SKIP LOCKED) due
+               ORDER BY w.checked_at NULLS FIRST LIMIT $3 FOR UPDATE OF w SKIP LOCKED) due
          LEFT JOIN webhook_figure f ON f.user_id = due.user_id AND f.webhook_id = due.id
          WHERE w.user_id = due.user_id AND w.id = due.id
          RETURNING w.user_id::float8 AS "userId", w.connection_id AS "connectionId", w.id,
-           extract(epoch FROM now() - due.checked_at)::float8 * 1000 AS "unseenMs",
-           f.last_received_at AS "lastReceivedAt"`,
-        [seconds, limit],
+           (SELECT min(v.away_since) FROM webhook_watch v WHERE v.since > coalesce(w.checked_at, w.created_at))
+             AS "awaySince",
+           f.last_pushed_at AS "lastPushedAt"`,
+        [seconds, lease, limit],
       ),
     );
+  }
+
+  /** Somebody is here now. @param seconds not seen for longer than that, we were away since then */
+  async beat(seconds: number): Promise<void> {
+    await this.db.system(async (manager) => {
+      await query(
+        manager,
+        `WITH latest AS (SELECT since, until FROM webhook_watch ORDER BY since DESC LIMIT 1 FOR UPDATE),
+         kept AS (
+           UPDATE webhook_watch w SET until = now() FROM latest l
+           WHERE w.since = l.since AND l.until >= now() - make_interval(secs => $1) RETURNING 1)
+         INSERT INTO webhook_watch (since, until, away_since) SELECT now(), now(), (SELECT until FROM latest)
+         WHERE NOT EXISTS (SELECT 1 FROM kept) ON CONFLICT DO NOTHING`,
+        [seconds],
+      );
+      await query(manager, `DELETE FROM webhook_watch WHERE until < now() - interval '60 days'`);
+    });
   }
 
   /** Connections whose events are due to be read, for which there should have been a job by now. */

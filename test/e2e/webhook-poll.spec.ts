@@ -90,7 +90,7 @@ describe('events that are read from Klaviyo', () => {
   it('are taken though Klaviyo shows them minutes after they happened', async () => {
     const owner = await polled();
     await owner.create();
-    await stage.sql(`UPDATE webhook SET created_at = now() - interval '1 hour' WHERE user_id = $1`, [owner.userId]);
+    await stage.sql(`UPDATE webhook SET reads_from = now() - interval '1 hour' WHERE user_id = $1`, [owner.userId]);
     await readNow(owner);
     const late = await happens(owner, 'Opened Email', 8 * 60 * SECOND);
     await readNow(owner);
@@ -100,7 +100,7 @@ describe('events that are read from Klaviyo', () => {
   it('are taken though Klaviyo shows them days after they happened, once a day', async () => {
     const owner = await polled();
     await owner.create();
-    await stage.sql(`UPDATE webhook SET created_at = now() - interval '30 days' WHERE user_id = $1`, [owner.userId]);
+    await stage.sql(`UPDATE webhook SET reads_from = now() - interval '30 days' WHERE user_id = $1`, [owner.userId]);
     const late = await happens(owner, 'Opened Email', 100 * HOUR);
     await readNow(owner);
     expect(await rowsOf(owner)).toEqual([]);
@@ -133,7 +133,7 @@ describe('events that are read from Klaviyo', () => {
     await owner.create({ topics });
     await readNow(owner);
     await stage.sql(
-      `UPDATE webhook SET created_at = now() - interval '2 hours', read_from = now() - interval '2 hours' WHERE user_id = $1`,
+      `UPDATE webhook SET reads_from = now() - interval '2 hours', read_from = now() - interval '2 hours' WHERE user_id = $1`,
       [owner.userId],
     );
     const profile = ((await owner.seed('profiles', { email: `many${owner.userId}@example.com` })) as { id: string }).id;
@@ -197,7 +197,7 @@ describe('events that are read from Klaviyo', () => {
     const owner = await polled();
     const { id } = await owner.create();
     await owner.call('patch', `/webhooks/${id}`, { enabled: false });
-    await stage.sql(`UPDATE webhook SET created_at = now() - interval '3 hours' WHERE user_id = $1`, [owner.userId]);
+    await stage.sql(`UPDATE webhook SET reads_from = now() - interval '3 hours' WHERE user_id = $1`, [owner.userId]);
     await happens(owner, 'Opened Email', 2 * HOUR);
     await owner.quiet();
     await stage.sql(`UPDATE webhook SET read_at = now() - interval '1 minute' WHERE user_id = $1`, [owner.userId]);

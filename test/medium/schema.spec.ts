@@ -90,12 +90,14 @@ describe('the schema', () => {
     });
     expect(firsts.length).toBeGreaterThan(0);
     const ofNobody = firsts.filter(({ column }) => !['user_id', 'connection_id'].includes(column));
-    // A Klaviyo account and its quota belong to all users who are connected to it; incidents, to operators.
+    // A Klaviyo account and its quota belong to all users who are connected to it; incidents, to operators;
+    // when somebody was there to receive, to the service.
     expect(ofNobody.map(({ table }) => table)).toEqual([
       'alert_incident',
       'forward_target',
       'klaviyo_circuit',
       'klaviyo_quota',
+      'webhook_watch',
     ]);
   });
 
