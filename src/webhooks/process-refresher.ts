@@ -4,6 +4,7 @@ import { Drain } from '../common/drain';
 import { pauseAfter } from '../common/transient';
 import { ENV, type Env } from '../config/env';
 import { ConnectionService } from '../connection/connection.service';
+import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { ProfileMirrorService } from '../profiles/profile-mirror.service';
 import { ProcessRefreshRepository } from './process-refresh.repository';
 import { ProcessSystemRepository, type Tenant } from './process.system.repository';
@@ -15,8 +16,11 @@ const TAKEN = 500;
 /** Longer than reading them takes; a process that died leaves them due after it. */
 const TAKEN_SECONDS = 120;
 const CALL_MS = 60_000;
-/** A key that Klaviyo refuses: until somebody gives a new one, which wakes what waits. */
+/** What does not get better by itself, as a key that Klaviyo refuses: a new one wakes what waits. */
 const REFUSED_SECONDS = 3600;
+/** Calls that finding out whom Klaviyo objects to may take at once; the rest is found out later. */
+const MOST_SEARCHED = 40;
+const SEARCHED_SECONDS = 60;
 
 /**
  * Reads people again of whom events said that they changed: each once however many events there were, a hundred a call,
@@ -84,20 +88,49 @@ export class ProfileRefresher implements OnModuleInit, OnApplicationBootstrap {
     if (ids.length === 0) return;
     try {
       const access = await this.connections.accessFor({ userId }, connectionId);
-      await this.profiles.refresh(access, ids, { priority: 'background', deadline: Date.now() + CALL_MS });
-      await this.rows.done(userId, connectionId, ids, at);
+      await this.read(access, ids, at, { left: MOST_SEARCHED });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       await this.later(userId, connectionId, error);
     }
   }
 
+  /**
+   * Reads people; where Klaviyo objects to some of them, all others, by halves.
+   * @param search how many more calls may be made to find out to whom it objects
+   */
+  private async read(access: KlaviyoAccess, ids: readonly string[], at: Date, search: { left: number }): Promise<void> {
+    const { userId, connectionId } = access;
+    try {
+      await this.profiles.refresh(access, ids, { priority: 'background', deadline: Date.now() + CALL_MS });
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'KLAVIYO_REJECTED') throw error;
+      if (ids.length > 1) {
+        search.left -= 2;
+        if (search.left < 0) throw error;
+        const half = Math.ceil(ids.length / 2);
+        await this.read(access, ids.slice(0, half), at, search);
+        await this.read(access, ids.slice(half), at, search);
+        return;
+      }
+      this.logger.warn({ msg: 'Klaviyo refuses to show a person', userId, connectionId, reason: error.reason });
+    }
+    await this.rows.done(userId, connectionId, ids, at);
+  }
+
   private async later(userId: number, connectionId: string, error: AppError): Promise<void> {
-    const pause = error.code === 'KLAVIYO_KEY_INVALID' ? REFUSED_SECONDS : pauseAfter(error);
     // A connection that is gone, a key that may not read people: nobody of it will ever be read.
-    if (pause === null) await this.rows.forget(userId, [connectionId]);
+    const isOver = error.code === 'CONNECTION_NOT_FOUND' || error.code === 'KLAVIYO_SCOPE_MISSING';
+    const pause = error.code === 'KLAVIYO_REJECTED' ? SEARCHED_SECONDS : (pauseAfter(error) ?? REFUSED_SECONDS);
+    if (isOver) await this.rows.forget(userId, [connectionId]);
     else await this.rows.postpone(userId, connectionId, pause);
     if (error.code !== 'CONNECTION_NOT_FOUND')
-      this.logger.log({ msg: 'people are read again later', userId, connectionId, code: error.code, pause });
+      this.logger.log({
+        msg: 'people are read again later',
+        userId,
+        connectionId,
+        code: error.code,
+        pause: isOver ? null : pause,
+      });
   }
 }
