@@ -188,6 +188,7 @@ export const en: Catalogue = {
     otherAccount: 'belongs to another Klaviyo account',
     unknownTopic: 'is not a topic of this account: see GET /webhooks/topics',
     hasNoSecret: 'is a webhook that is polled, which has no secret',
+    tooWide: 'fits more than can be looked through: give "from" and "to" for a shorter time',
     malformed: 'is malformed',
   },
 };

@@ -205,6 +205,7 @@ export const fr: Catalogue = {
     otherAccount: 'appartient à un autre compte Klaviyo',
     unknownTopic: "n'est pas un sujet de ce compte : voir GET /webhooks/topics",
     hasNoSecret: "désigne un webhook lu par interrogation (poll), qui n'a pas de secret",
+    tooWide: 'vise plus que ce qui peut être parcouru : donnez « from » et « to » pour une période plus courte',
     malformed: 'est mal formé',
   },
 };

@@ -53,6 +53,7 @@ export type FaultKey =
   | 'otherAccount'
   | 'unknownTopic'
   | 'hasNoSecret'
+  | 'tooWide'
   | 'malformed';
 
 export interface Catalogue {

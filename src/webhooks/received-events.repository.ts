@@ -1,4 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { invalid } from '../common/errors';
+import { DatabaseError } from '../database/errors';
 import { Db, query } from '../database/scope';
 import type { DeliverySource } from './delivery.entity';
 import type { ReceivedStatus, TrailEntry } from './received-event.entity';
@@ -42,6 +45,11 @@ export interface ReceivedDetail extends ReceivedRow {
 }
 
 const COUNT_LIMIT = 10_000;
+/** Where few of very many events fit, finding them may take so long, counting them so long, and no longer. */
+const SEARCH_MS = 8000;
+const COUNT_MS = 1000;
+/** SQLSTATE of a statement that was ended for its time. */
+const ENDED = '57014';
 /** An event without a state of its own has that of its delivery, which is forgotten only after it. */
 const STATUS = `coalesce(e.status, CASE WHEN d.id IS NULL OR d.processed_at IS NOT NULL THEN 'processed' ELSE 'received' END)`;
 const COLUMNS = `e.id, e.external_id AS "externalId", e.webhook_id AS "webhookId", e.topic, e.metric_id AS "metricId",
@@ -64,7 +72,11 @@ const WHERE = `WHERE e.user_id = $1 AND e.connection_id = $2
 export class ReceivedEventsRepository {
   constructor(private readonly db: Db) {}
 
-  /** Newest first. @param before an id: only what arrived before it */
+  /**
+   * Newest first.
+   * @param before an id: only what arrived before it
+   * @throws AppError VALIDATION_FAILED `from`: too much to look through
+   */
   async page(
     userId: number,
     connectionId: string,
@@ -72,7 +84,7 @@ export class ReceivedEventsRepository {
     before: string | undefined,
     limit: number,
   ): Promise<ReceivedRow[]> {
-    return this.db.forUser(userId, (manager) =>
+    return this.search(userId, SEARCH_MS, (manager) =>
       query<ReceivedRow>(
         manager,
         `SELECT ${COLUMNS} ${FROM} ${WHERE} ${statusIs(filter)} AND ($11::uuid IS NULL OR e.id < $11)
@@ -82,17 +94,22 @@ export class ReceivedEventsRepository {
     );
   }
 
-  /** @returns all of them; undefined above 10,000 */
+  /** @returns all of them; undefined above 10,000, and where counting them takes too long */
   async count(userId: number, connectionId: string, filter: ReceivedFilter): Promise<number | undefined> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
-      query<{ total: number }>(
-        manager,
-        `SELECT count(*)::int AS total FROM (SELECT 1 ${FROM} ${WHERE} ${statusIs(filter)} LIMIT $11) AS counted`,
-        [...paramsOf(userId, connectionId, filter), COUNT_LIMIT + 1],
-      ),
-    );
-    const total = counted?.total ?? 0;
-    return total > COUNT_LIMIT ? undefined : total;
+    try {
+      const [counted] = await this.within(userId, COUNT_MS, (manager) =>
+        query<{ total: number }>(
+          manager,
+          `SELECT count(*)::int AS total FROM (SELECT 1 ${FROM} ${WHERE} ${statusIs(filter)} LIMIT $11) AS counted`,
+          [...paramsOf(userId, connectionId, filter), COUNT_LIMIT + 1],
+        ),
+      );
+      const total = counted?.total ?? 0;
+      return total > COUNT_LIMIT ? undefined : total;
+    } catch (error) {
+      if (isEnded(error)) return undefined;
+      throw error;
+    }
   }
 
   async one(userId: number, connectionId: string, id: string): Promise<ReceivedDetail | undefined> {
@@ -109,7 +126,9 @@ export class ReceivedEventsRepository {
 
   /**
    * Makes events due again, whatever became of them: not those that are malformed, nor those that are yet to be worked
-   * off for the first time. Oldest first. @returns how many
+   * off for the first time. Oldest first.
+   * @returns how many
+   * @throws AppError VALIDATION_FAILED `from`: too much to look through
    */
   async replay(
     userId: number,
@@ -117,7 +136,7 @@ export class ReceivedEventsRepository {
     filter: ReceivedFilter & { id?: string },
     limit: number,
   ): Promise<number> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
+    const [counted] = await this.search(userId, SEARCH_MS, (manager) =>
       query<{ replayed: number }>(
         manager,
         `WITH wanted AS (
@@ -137,13 +156,41 @@ export class ReceivedEventsRepository {
     );
     return counted?.replayed ?? 0;
   }
+
+  private async search<T>(userId: number, ms: number, work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    try {
+      return await this.within(userId, ms, work);
+    } catch (error) {
+      throw isEnded(error) ? invalid('from', 'tooWide') : error;
+    }
+  }
+
+  private async within<T>(userId: number, ms: number, work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    return this.db.inTransaction(userId, async (manager) => {
+      await query(manager, `SELECT set_config('statement_timeout', $1, true)`, [String(ms)]);
+      return work(manager);
+    });
+  }
 }
 
-/** Those that say themselves what they are have an index; the rest are most of all events. */
+function isEnded(error: unknown): boolean {
+  return error instanceof DatabaseError && error.sqlState === ENDED;
+}
+
+/**
+ * Those that say themselves what they are have an index, and those that wait for their delivery begin with the oldest
+ * delivery that waits; the rest are most of all events.
+ */
 function statusIs({ statuses, forward }: ReceivedFilter): string {
-  const own =
-    statuses?.every((status) => status === 'failed' || status === 'dead' || status === 'quarantined') === true;
-  const status = own ? 'AND e.status = ANY($10::text[])' : `AND ($10::text[] IS NULL OR ${STATUS} = ANY($10))`;
+  const isProcessed = statuses === undefined || statuses.includes('processed');
+  const own = !isProcessed && !statuses.includes('received');
+  let status = own ? 'AND e.status = ANY($10::text[])' : `AND ($10::text[] IS NULL OR ${STATUS} = ANY($10))`;
+  if (!own && !isProcessed)
+    status += ` AND e.id >= least(
+      (SELECT first_event_id FROM webhook_delivery WHERE user_id = $1 AND connection_id = $2 AND processed_at IS NULL
+       AND first_event_id IS NOT NULL ORDER BY first_event_id LIMIT 1),
+      (SELECT id FROM received_event WHERE user_id = $1 AND connection_id = $2 AND status = ANY($10)
+       ORDER BY id LIMIT 1))`;
   if (forward !== 'dead') return status;
   return `${status} AND e.id = ANY(ARRAY(
     SELECT event_id FROM event_forward WHERE user_id = $1 AND connection_id = $2 AND status = 'dead'))`;

@@ -111,6 +111,18 @@ describe('what was received', () => {
     expect(body).toMatchObject({ replayed: 1 });
   });
 
+  it('is not looked for endlessly: whoever asks is told to ask for less', async () => {
+    await stage.database.query('BEGIN');
+    try {
+      await stage.database.query('LOCK TABLE received_event IN ACCESS EXCLUSIVE MODE');
+      const { status, body } = await get('/webhooks/events', { topic: 'event:api.rare' });
+      expect([status, body]).toMatchObject([400, { code: 'VALIDATION_FAILED', errors: [{ field: 'from' }] }]);
+    } finally {
+      await stage.database.query('ROLLBACK');
+    }
+    expect((await list({ topic: 'event:api.rare' })).events).toEqual([]);
+  }, 30_000);
+
   it('is a table, too', async () => {
     await stage.deliver(hook, [klaviyoEvent('=cmd', {}), klaviyoEvent('csv1', { formula: '=1+1' })]);
     const { text, headers } = await get('/webhooks/events', { status: 'processed,received' }, 'text/csv');
@@ -259,6 +271,32 @@ describe('what follows from events', () => {
       return found.length === 5 ? true : undefined;
     });
     expect(await stage.sandbox.requests(hook.account.id, 'getProfiles')).toHaveLength(1);
+  });
+
+  it('people are read again beside one whom Klaviyo refuses to show', async () => {
+    const { profiles } = await stage.sandbox.control<{ profiles: { id: string }[] }>(
+      'GET',
+      `/accounts/${hook.account.id}/profiles`,
+    );
+    await mirrored();
+    const people = profiles.map(({ id }) => id).sort();
+    const [, refused = ''] = people;
+    await stage.sandbox.fault(hook.account.id, {
+      match: { operation: 'getProfiles', path: refused },
+      preset: '400',
+      times: 'forever',
+    });
+    await stage.deliver(
+      hook,
+      people.map((id, n) => about(klaviyoEvent(`ref${n}`, {}, own('subscribed_to_email_marketing')), id)),
+    );
+    const left = 'SELECT profile_id FROM profile_refresh WHERE user_id = $1 AND connection_id = $2';
+    await stage.until(async () => {
+      const found = await rows('SELECT klaviyo_id FROM mirrored_profile WHERE user_id = $1 AND connection_id = $2');
+      return found.length === 4 && (await rows(left)).length === 0 ? true : undefined;
+    });
+    const kept = await rows('SELECT klaviyo_id FROM mirrored_profile WHERE user_id = $1 AND connection_id = $2');
+    expect(kept.map(({ klaviyo_id: id }) => id).sort()).toEqual(people.filter((id) => id !== refused));
   });
 
   it('people who were never mirrored cost no call', async () => {

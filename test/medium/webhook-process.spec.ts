@@ -35,6 +35,36 @@ const shown = async () => {
 const statuses = async () =>
   Object.fromEntries((await shown()).map(({ externalId, status }) => [String(externalId), status]));
 
+describe('an event that waits', () => {
+  const waiting = async (status: string) => {
+    const { body } = await stage.app.http
+      .get(`${API}/webhooks/events`)
+      .set(stage.app.asService)
+      .query({ userId: hook.userId, status });
+    const { events, pagination } = body as { events: Json[]; pagination: Json };
+    expect(pagination['total']).toBe(events.length);
+    return events.map(({ externalId }) => externalId);
+  };
+
+  it('is found by its state, with or without others, until it is worked off', async () => {
+    await stage.deliver(hook, [klaviyoEvent('before')]);
+    await work();
+    await stage.deliver(hook, []);
+    await stage.deliver(hook, [klaviyoEvent('w1'), 'no event', klaviyoEvent('w2')]);
+    expect(await waiting('received')).toEqual(['w2', 'w1']);
+    expect(await waiting('received,failed')).toEqual(['w2', 'w1']);
+    expect(await waiting('received,quarantined')).toEqual(['w2', null, 'w1']);
+    await work();
+    expect(await waiting('received')).toEqual([]);
+    const [, second] = (await shown()).filter(({ status }) => status === 'processed');
+    await stage.app.http
+      .post(`${API}/webhooks/events/${String(second?.['id'])}/replay`)
+      .set(stage.app.asService)
+      .send({ userId: hook.userId });
+    expect(await waiting('received')).toEqual([second?.['externalId']]);
+  });
+});
+
 describe('an event that cannot be worked off', () => {
   /** Something that the database takes for one event only: as a fault of ours would be. */
   const poison = () =>
