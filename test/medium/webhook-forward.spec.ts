@@ -222,6 +222,35 @@ describe('events that are passed on', () => {
     }
   });
 
+  it('wait while their receiver takes longer than ten seconds, and all arrive in order afterwards', async () => {
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    const asked = jest.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(ms / 20));
+    try {
+      const slow = new Set<NodeJS.Timeout>();
+      target.answer = (_got, response) => slow.add(setTimeout(() => response.writeHead(200).end(), 60_000));
+      const profiles = Array.from({ length: 40 }, (_none, at) => `P${at % 8}`);
+      const ids = await send(profiles);
+      await until(async () => (await stage.sql('SELECT 1 FROM forward_target WHERE failures >= 5')).length > 0);
+      await allBack();
+      expect(asked).toHaveBeenCalledWith(10_000);
+      expect(await stage.sql('SELECT DISTINCT last_error FROM event_forward WHERE attempts > 0')).toEqual([
+        { last_error: 'no answer in time' },
+      ]);
+      for (const one of slow) clearTimeout(one);
+      target.answer = (_got, response) => response.writeHead(200).end();
+      target.got.length = 0;
+      await stage.passes(3600);
+      await settled(40);
+      expect(target.got).toHaveLength(40);
+      for (const profile of new Set(profiles)) {
+        const wanted = ids.filter((_id, at) => profiles[at] === profile);
+        expect(target.ids.filter((id) => wanted.includes(id))).toEqual(wanted);
+      }
+    } finally {
+      asked.mockRestore();
+    }
+  });
+
   it('stop at 410 with an alert, and go on when it takes them again', async () => {
     target.answer = (_, response) => response.writeHead(410).end();
     await send(['A', 'B']);
