@@ -125,7 +125,10 @@ describe('a user', () => {
       for (const given of different) {
         const answer = verdict(await call(route, given));
         // `userId[]` is a parameter of another name.
-        const expected = given.query === 'userId[]=505' ? [400, 'VALIDATION_FAILED', ['userId[]']] : MISMATCH;
+        const expected =
+          given.query === 'userId[]=505'
+            ? [400, 'VALIDATION_FAILED', expect.arrayContaining(['userId[]']) as unknown]
+            : MISMATCH;
         expect([route, given, answer]).toEqual([route, given, expected]);
       }
     }

@@ -122,7 +122,10 @@ describe('Health', () => {
     const answers = await Promise.all(Array.from({ length: 200 }, () => app.http.get('/health/ready')));
     const allowed = 2 + Math.ceil((Date.now() - started) / 500);
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
-    expect(query.mock.calls.length).toBeLessThanOrEqual(allowed);
+    // Work in the background asks it other things.
+    const asked = query.mock.calls.filter(([sql]) => sql === 'SELECT 1').length;
+    expect(asked).toBeGreaterThan(0);
+    expect(asked).toBeLessThanOrEqual(allowed);
     query.mockRestore();
   });
 });

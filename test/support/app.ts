@@ -108,7 +108,7 @@ function variables(databaseUrl: string, options: AppOptions): Record<string, str
   return {
     NODE_ENV: 'test',
     DATABASE_URL: databaseUrl,
-    DATABASE_POOL_SIZE: '5',
+    DATABASE_POOL_SIZE: '10',
     MIGRATE_ON_START: 'false',
     SERVICE_API_KEYS: `crealia:${SERVICE_KEY},second:${OTHER_SERVICE_KEY}`,
     JWT_SECRET,
