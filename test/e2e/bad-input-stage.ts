@@ -36,7 +36,7 @@ export interface BadInputStage {
   send(route: string, body: unknown, headers?: Record<string, string>): Promise<Sent>;
   /** Method and path of the writes that Klaviyo received since the last look. */
   written(): Promise<string[]>;
-  /** Lines of the log that somebody would be woken for. */
+  /** Lines of the log, since the last look, that somebody would be woken for. */
   alarms(): Record<string, unknown>[];
   stop(): Promise<void>;
 }
@@ -46,6 +46,7 @@ const TOPIC = 'event:klaviyo.opened_email';
 export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
   const sandbox = await startSandbox();
   const walk = new RouteWalk();
+  let heard = 0;
   const app = await startApp({
     klaviyoUrl: sandbox.url,
     prepare: walk.prepare,
@@ -119,7 +120,11 @@ export async function openBadInputStage(userId = 505): Promise<BadInputStage> {
       await sandbox.clearRequests(account.id);
       return requests.filter(({ method }) => method !== 'GET').map(({ method, path }) => `${method} ${path}`);
     },
-    alarms: () => app.logs.entries.filter(({ level }) => level === 'error' || level === 'fatal'),
+    alarms: () => {
+      const lines = app.logs.entries.slice(heard);
+      heard += lines.length;
+      return lines.filter(({ level }) => level === 'error' || level === 'fatal');
+    },
     stop: async () => {
       await app.stop();
       await sandbox.stop();
