@@ -61,15 +61,18 @@ export class UnreadBody {
         timer = setTimeout(broken, withinMs);
         source.on('data', (chunk: Buffer) => {
           size += chunk.length;
-          if (size > limit + OVER_BYTES) return broken();
-          if (decoder && size > FREE_BYTES && size > sent * MAX_GROWTH) return broken();
+          const isTrap = decoder !== undefined && size > FREE_BYTES && size > sent * MAX_GROWTH;
+          if (isTrap || size > limit + OVER_BYTES) {
+            broken();
+            return;
+          }
           try {
             onChunk(chunk);
+            if (size > limit) chunks = [];
+            else chunks.push(chunk);
           } catch (error) {
-            return fail(error);
+            fail(error instanceof Error ? error : new BrokenBody());
           }
-          if (size > limit) chunks = [];
-          else chunks.push(chunk);
         });
         source.once('end', done);
         for (const stream of new Set([payload, source]))

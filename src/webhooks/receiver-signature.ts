@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual, type Hmac, type KeyObject } from 'node:crypto';
+import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 
 /** What the headers of a delivery say of who sent it. */
 export interface Credentials {
@@ -41,7 +41,7 @@ export function signatureOf(secret: KeyObject | string, body: Buffer, timestamp:
 
 /** Whether one of some secrets signed a body, found out piece by piece as it arrives, so that no moment costs much. */
 export class SignatureCheck {
-  private readonly macs: Hmac[];
+  private readonly macs: ReturnType<typeof createHmac>[];
 
   constructor(secrets: readonly KeyObject[]) {
     this.macs = secrets.map((secret) => createHmac('sha256', secret));

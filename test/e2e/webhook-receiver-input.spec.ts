@@ -192,7 +192,9 @@ describe('a body that nobody signed', () => {
             const headers = { ...stage.headers({ ...hook, klaviyoId }, 'x'), ...head };
             const call = httpRequest(`${stage.app.url}${RECEIVER}`, { method: 'POST', headers });
             call.on('response', (answer) => {
-              const { date: _date, 'x-request-id': _id, ...told } = answer.headers;
+              const told = Object.entries(answer.headers).filter(
+                ([name]) => name !== 'date' && name !== 'x-request-id',
+              );
               let text = '';
               answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
               answer.on('end', () => {
