@@ -157,6 +157,8 @@ export class Removals implements OnModuleInit {
 
   /** The rows of the webhooks go with the connection; what Klaviyo still has keeps a sealed copy of the key. */
   private async disconnected(userId: number, connectionId: string): Promise<void> {
+    // A creation that is about to be written ends first, and one that comes later finds no connection.
+    await this.webhooks.lockConnection(userId, connectionId, 'end');
     const connection = await this.connections.resolve({ userId }, connectionId);
     for (const webhook of await this.webhooks.all(userId, connectionId)) {
       await this.plan(connection, webhook);

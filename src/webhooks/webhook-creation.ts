@@ -101,7 +101,9 @@ export class WebhookCreation {
     const row: NewWebhook = { ...webhook, klaviyoWebhookId, endpointUrl, sealedSecret, delivery: 'push' };
     try {
       await this.db.inTransaction(userId, async () => {
-        if (!(await this.removals.takeBack(userId, webhook.id))) throw new AppError('CONNECTION_NOT_FOUND');
+        // Before the removal, in the order of a disconnect: that one sees either the removal or the webhook.
+        const isThere = await this.webhooks.lockConnection(userId, connection.id, 'addition');
+        if (!isThere || !(await this.removals.takeBack(userId, webhook.id))) throw new AppError('CONNECTION_NOT_FOUND');
         await this.webhooks.insert(userId, row);
       });
     } catch (error) {

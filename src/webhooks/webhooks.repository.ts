@@ -26,6 +26,11 @@ export interface WebhookPatch {
   enabled?: boolean;
 }
 
+/** Secrets before the previous one that may hold at once: each delivery is tried with all. */
+const MOST_OLDER_SECRETS = 10;
+const STILL_HELD = `(SELECT coalesce(jsonb_agg(o ORDER BY n), '[]')
+  FROM jsonb_array_elements(older_secrets) WITH ORDINALITY AS e (o, n) WHERE (o->>'until')::timestamptz > now())`;
+
 /** Rows of `webhook`, each statement bound to its user. */
 @Injectable()
 export class WebhooksRepository {
@@ -64,6 +69,18 @@ export class WebhooksRepository {
       );
       return (taken?.taken ?? 0) < MOST_WEBHOOKS;
     });
+  }
+
+  /**
+   * Holds the connection until the transaction ends: `for` an addition to it, which others may make at the same time, or
+   * for its end. @returns false where it is gone
+   */
+  async lockConnection(userId: number, connectionId: string, what: 'addition' | 'end'): Promise<boolean> {
+    const lock = what === 'end' ? 'UPDATE' : 'KEY SHARE';
+    const rows = await this.db.forUser(userId, (manager) =>
+      query(manager, `SELECT 1 FROM connection WHERE user_id = $1 AND id = $2 FOR ${lock}`, [userId, connectionId]),
+    );
+    return rows.length > 0;
   }
 
   /** @throws DatabaseError 23503 when the connection is gone */
@@ -161,16 +178,21 @@ export class WebhooksRepository {
   }
 
   /**
-   * Puts a new secret before the one that holds; both hold until it is known which one Klaviyo signs with.
-   * @returns false where another rotation came first
+   * Puts a new secret before the one that holds; both hold until it is known which one Klaviyo signs with. Those before
+   * hold as long as they would have without it.
+   * @returns false where another rotation came first, or so many hold that one more is too many
    */
   async rotate(userId: number, id: string, version: number, sealedSecret: string): Promise<boolean> {
     const rows = await this.db.forUser(userId, (manager) =>
       query(
         manager,
         `UPDATE webhook SET sealed_previous_secret = sealed_secret, sealed_secret = $4, previous_until = NULL,
+           older_secrets = CASE WHEN previous_until > now() THEN
+               jsonb_build_array(jsonb_build_object('sealed', sealed_previous_secret, 'until', previous_until))
+             ELSE '[]' END || ${STILL_HELD},
            secret_confirmed = false, secret_version = secret_version + 1
-         WHERE user_id = $1 AND id = $2 AND secret_version = $3 AND secret_confirmed RETURNING id`,
+         WHERE user_id = $1 AND id = $2 AND secret_version = $3 AND secret_confirmed
+           AND jsonb_array_length(${STILL_HELD}) < ${MOST_OLDER_SECRETS} RETURNING id`,
         [userId, id, version, sealedSecret],
       ),
     );

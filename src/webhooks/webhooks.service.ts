@@ -116,8 +116,8 @@ export class WebhooksService {
 
   /**
    * The new secret is kept before Klaviyo is told of it, and both hold until Klaviyo has confirmed it and for as long
-   * as it may retry what it signed with the one before. Asked again before that, the rotation under way is finished.
-   * @throws AppError WEBHOOK_NOT_FOUND; VALIDATION_FAILED for one without a secret; whatever Klaviyo says: refused,
+   * as it may retry what it signed with the one before; earlier ones to the end of their own time. Asked again before that, the rotation under way is finished.
+   * @throws AppError WEBHOOK_NOT_FOUND; VALIDATION_FAILED for one without a secret; CONFLICT; whatever Klaviyo says: refused,
    * the secret before is the current one again; unanswered, both hold and the rotation is finished by itself
    */
   async rotate(scope: UserScope, id: string, connectionId: string | undefined): Promise<RotatedView> {
@@ -129,7 +129,10 @@ export class WebhooksService {
     const fresh = webhook.secretConfirmed;
     if (fresh) {
       const sealed = await this.secrets.seal(userId, id, this.secrets.make());
-      if (!(await this.webhooks.rotate(userId, id, webhook.secretVersion, sealed))) throw new AppError('CONFLICT');
+      if (!(await this.webhooks.rotate(userId, id, webhook.secretVersion, sealed)))
+        throw new AppError('CONFLICT', {
+          reason: 'rotated at the same time, or too often: too many secrets still hold',
+        });
       this.receiving.forget(webhook.klaviyoWebhookId);
     }
     const rotating = await this.one(userId, connection, id);

@@ -49,8 +49,8 @@ export class WebhooksSystemRepository {
   constructor(private readonly db: Db) {}
 
   /**
-   * Who has a webhook of this id at Klaviyo; nobody, mostly one. The previous secret counts while its overlap lasts, and
-   * for as long as it is not known which of the two Klaviyo signs with.
+   * Who has a webhook of this id at Klaviyo; nobody, mostly one. A secret before the current one counts while its
+   * overlap lasts, the previous one also for as long as it is not known which of the two Klaviyo signs with.
    */
   async byKlaviyoId(klaviyoWebhookId: string): Promise<ReceivingWebhook[]> {
     return this.db.system((manager) =>
@@ -59,7 +59,8 @@ export class WebhooksSystemRepository {
         `SELECT w.user_id::float8 AS "userId", w.connection_id AS "connectionId", w.id, c.account_id AS "accountId",
            array_remove(ARRAY[w.sealed_secret,
              CASE WHEN NOT w.secret_confirmed OR w.previous_until > now() THEN w.sealed_previous_secret END], NULL)
-             AS "sealedSecrets",
+             || ARRAY(SELECT o->>'sealed' FROM jsonb_array_elements(w.older_secrets) WITH ORDINALITY AS e (o, n)
+                      WHERE (o->>'until')::timestamptz > now() ORDER BY n) AS "sealedSecrets",
            w.secret_version AS "secretVersion"
          FROM webhook w JOIN connection c ON c.user_id = w.user_id AND c.id = w.connection_id
          WHERE w.klaviyo_webhook_id = $1 AND w.sealed_secret IS NOT NULL`,

@@ -1,3 +1,4 @@
+import { until } from './reads-stage';
 import {
   CLICKED,
   OPENED,
@@ -309,6 +310,33 @@ describe('webhooks', () => {
       expect(await stage.sql('SELECT 1 FROM webhook_removal WHERE user_id = $1', [mine.userId])).toEqual([]);
     });
 
+    it('go at Klaviyo with their connection also where they are being made as it goes', async () => {
+      const mine = await owner();
+      const { id } = await mine.create();
+      // As the creation has it before its last transaction.
+      await stage.sql('CREATE TEMP TABLE held AS SELECT * FROM webhook WHERE user_id = $1', [mine.userId]);
+      await stage.sql('DELETE FROM webhook WHERE user_id = $1', [mine.userId]);
+      await stage.sql(
+        `INSERT INTO webhook_removal (user_id, webhook_id, connection_id, account_id, due_at, expires_at)
+         SELECT user_id, $2, id, account_id, now() + interval '1 hour', now() + interval '1 day' FROM connection
+         WHERE user_id = $1`,
+        [mine.userId, id],
+      );
+      await stage.sql('BEGIN');
+      await stage.sql('SELECT 1 FROM connection WHERE user_id = $1 FOR KEY SHARE', [mine.userId]);
+      await stage.sql('DELETE FROM webhook_removal WHERE user_id = $1', [mine.userId]);
+      await stage.sql('INSERT INTO webhook SELECT * FROM held');
+      const going = mine.call('delete', '/connect');
+      await until(
+        () => stage.sql('SELECT 1 FROM pg_locks WHERE NOT granted'),
+        (rows) => rows.length > 0,
+      );
+      await stage.sql('COMMIT');
+      expect((await going).body['disconnected']).toBe(1);
+      await stage.tick();
+      expect(await mine.kept()).toEqual([]);
+    });
+
     it('do not keep their connection from going where its key opens no more, or is refused', async () => {
       for (const spoil of [`sealed_key = 'x'`, `status = 'invalid'`]) {
         const mine = await owner();
@@ -375,6 +403,23 @@ describe('webhooks', () => {
       expect(JSON.stringify(body)).not.toContain(after);
       await stage.sql('UPDATE webhook SET previous_until = now() WHERE user_id = $1', [mine.userId]);
       expect(await secretsOf(mine)).toEqual([after]);
+    });
+
+    it('are accepted under all those before, too, where they are renewed again and again', async () => {
+      const mine = await owner();
+      const { id } = await mine.create();
+      const had = [(await mine.kept())[0]!.secret];
+      for (let times = 0; times < 3; times += 1) {
+        expect((await mine.call('post', `/webhooks/${id}/rotate-secret`)).status).toBe(200);
+        had.unshift((await mine.kept())[0]!.secret);
+      }
+      expect(new Set(had).size).toBe(4);
+      expect(await secretsOf(mine)).toEqual(had);
+      await stage.sql(
+        `UPDATE webhook SET older_secrets = jsonb_set(older_secrets, '{0,until}', to_jsonb(now())) WHERE user_id = $1`,
+        [mine.userId],
+      );
+      expect(await secretsOf(mine)).toEqual([had[0], had[1], had[3]]);
     });
 
     it('keep the one before where Klaviyo refuses the new one', async () => {
