@@ -82,8 +82,13 @@ export class PollJob implements OnModuleInit, OnModuleDestroy {
     const connection = await this.connectionOf(userId, connectionId);
     if (!connection) return;
     const lease = uuidv4();
-    for (const webhook of await this.rows.claim(userId, connectionId, lease, LEASE_SECONDS + SLICE_MS / 1000))
-      await this.work(connection, webhook, lease, until);
+    const claimed = await this.rows.claim(userId, connectionId, lease, LEASE_SECONDS + SLICE_MS / 1000);
+    // Each has its share of the time, those that have long been reading last: the others need little, and leave the rest.
+    const order = [...claimed.filter(isNew), ...claimed.filter((webhook) => !isNew(webhook))];
+    for (const [place, webhook] of order.entries()) {
+      const now = this.clock.now();
+      await this.work(connection, webhook, lease, now + (until - now) / (order.length - place));
+    }
     const seconds = await this.rows.dueIn(userId, connectionId);
     if (seconds !== null) await this.planAhead(userId, connectionId, seconds);
   }
@@ -131,6 +136,10 @@ export class PollJob implements OnModuleInit, OnModuleDestroy {
     if (error.code === 'KLAVIYO_RATE_LIMITED') return pause;
     return Math.min(this.env.webhookPollIntervalSeconds * 2 ** Math.min(readFailures, 10), MAX_PAUSE_SECONDS);
   }
+}
+
+function isNew({ readProgress }: Webhook): boolean {
+  return readProgress === null;
 }
 
 function where(connection: Connection): { userId: number; connectionId: string } {
