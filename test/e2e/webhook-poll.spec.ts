@@ -116,6 +116,29 @@ describe('events that are read from Klaviyo', () => {
     expect(looked).toEqual([{ fresh: true }]);
   });
 
+  it('do not have what happened while the webhook was off, however far a reading looks back', async () => {
+    const owner = await polled();
+    const { id } = await owner.create();
+    await stage.sql(
+      `UPDATE webhook SET reads_from = now() - interval '30 days', looked_back_at = now() - interval '25 hours'
+       WHERE user_id = $1`,
+      [owner.userId],
+    );
+    await owner.call('patch', `/webhooks/${id}`, { enabled: false });
+    await happens(owner, 'Opened Email', 60 * SECOND);
+    await happens(owner, 'Opened Email', 30 * HOUR);
+    await owner.call('patch', `/webhooks/${id}`, { enabled: true });
+    const wanted = await happens(owner, 'Opened Email', -2 * SECOND);
+    await until(
+      async () => {
+        await readNow(owner);
+        return rowsOf(owner);
+      },
+      (rows) => rows.length > 0,
+    );
+    expect(ids(await rowsOf(owner))).toEqual([wanted]);
+  });
+
   it('begin with the webhook: what happened before is not its', async () => {
     const owner = await polled();
     await happens(owner, 'Opened Email', 60 * SECOND);
