@@ -88,18 +88,17 @@ export class ProfileSearchRepository {
     const parameters = new Parameters(userId, connectionId ?? null, 'k.id');
     const stretch = way === 'order' ? null : search.limit * TRIED;
     const { sql } = way === 'index' ? gather(parameters, search) : walk(parameters, search, stretch);
-    const [row] = await this.db.forUser(userId, (manager) =>
-      query<FirstRow>(
-        manager,
-        `SELECT k.id AS "connectionId", k.status, extract(epoch FROM s.synced_at)::float8 AS "syncedAt",
-           CASE WHEN s.synced_at IS NOT NULL THEN
-             (SELECT coalesce(json_agg(found), '[]') FROM (${sql}) AS found) END AS rows
-         FROM connection AS k LEFT JOIN mirror_state AS s
-           ON s.user_id = k.user_id AND s.connection_id = k.id AND s.resource = 'profiles'
-         WHERE k.user_id = $1 AND CASE WHEN $2::uuid IS NULL THEN k.is_default ELSE k.id = $2 END`,
-        parameters.values,
-      ),
-    );
+    const statement = `SELECT k.id AS "connectionId", k.status, extract(epoch FROM s.synced_at)::float8 AS "syncedAt",
+        CASE WHEN s.synced_at IS NOT NULL THEN
+          (SELECT coalesce(json_agg(found), '[]') FROM (${sql}) AS found) END AS rows
+      FROM connection AS k LEFT JOIN mirror_state AS s
+        ON s.user_id = k.user_id AND s.connection_id = k.id AND s.resource = 'profiles'
+      WHERE k.user_id = $1 AND CASE WHEN $2::uuid IS NULL THEN k.is_default ELSE k.id = $2 END`;
+    // By an identifier one plan serves all; elsewhere the best one depends on the value.
+    const [row] =
+      way === 'index'
+        ? await this.db.read<FirstRow>(userId, statement, parameters.values)
+        : await this.db.forUser(userId, (manager) => query<FirstRow>(manager, statement, parameters.values));
     if (!row) return undefined;
     const { connectionId: id, status, syncedAt, rows } = row;
     return {
