@@ -8,11 +8,10 @@ export const WEBHOOK_STATUSES = ['active', 'disabled', 'error'] as const;
 export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
 
 /** Why the events of a webhook that Klaviyo sends are read: it sent none, we were away, or it was off. */
-export const READ_REASONS = ['silent', 'away', 'off'] as const;
-export type ReadReason = (typeof READ_REASONS)[number];
+export type ReadReason = 'silent' | 'away' | 'off';
 
 /** A secret that held before the previous one, while deliveries may still be signed with it. */
-export interface OlderSecret {
+interface OlderSecret {
   sealed: string;
   /** ISO instant. */
   until: string;

@@ -53,6 +53,7 @@ import { TopicsKlaviyo } from './topics.klaviyo';
 import { WebhookCreation } from './webhook-creation';
 import { WebhookRemoval } from './webhook-removal.entity';
 import { WebhookStatistics } from './webhook-statistics';
+import { WebhookWatch } from './webhook-watch.entity';
 import { Webhook } from './webhook.entity';
 import { WebhooksController } from './webhooks.controller';
 import { WebhooksKlaviyo } from './webhooks.klaviyo';
@@ -64,7 +65,7 @@ import { WebhooksSystemRepository } from './webhooks.system.repository';
 /** Klaviyo's webhooks: managed, received, worked off, passed on. */
 @Module({
   imports: [
-    TypeOrmModule.forFeature([Webhook, WebhookRemoval, EventForward, ForwardTarget]),
+    TypeOrmModule.forFeature([Webhook, WebhookRemoval, EventForward, ForwardTarget, WebhookWatch]),
     TypeOrmModule.forFeature([WebhookDelivery, ReceivedEvent, WebhookFigure, WebhookLane, ProfileRefresh]),
     ConnectionModule,
     KlaviyoModule,
