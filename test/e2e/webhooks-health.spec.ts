@@ -199,7 +199,7 @@ describe('a webhook that is not well', () => {
       () => stage.sql(`SELECT 1 FROM webhook_delivery WHERE user_id = $1 AND processed_at IS NOT NULL`, [mine.userId]),
       (rows) => rows.length > 0,
     );
-    // Half of it happened in the time of the first reading, and was not to be seen yet.
+    // Before that reading, which left out what might be on its way.
     const late = await happened(mine, 19 * MINUTE);
     stage.advance(65 * MINUTE);
     await look(mine);
