@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { v7 as uuidv7 } from 'uuid';
 import { storedJson, storedText } from '../mirror/stored-json';
+import { intakeId } from './intake-id';
 
 /** An event as it is kept. */
 export interface IncomingEvent {
@@ -36,7 +36,7 @@ const UNKNOWN_TOPIC = 'unknown';
  * @param otherwise epoch milliseconds: when it happened, where it does not say so itself
  */
 export function readEvent(given: unknown, otherwise: number): IncomingEvent {
-  const id = uuidv7();
+  const id = intakeId();
   const externalId = idOf(own(given, 'external_id'));
   const topic = topicOf(own(given, 'topic'));
   const data = own(own(given, 'payload'), 'data');

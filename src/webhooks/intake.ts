@@ -1,11 +1,11 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
 import { isDatabaseDown } from '../database/errors';
 import { Metrics } from '../observability/metrics';
 import type { DeliverySource } from './delivery.entity';
 import { readEvent } from './intake-event';
+import { intakeId } from './intake-id';
 import { IntakeSystemRepository, type IncomingDelivery, type KeptDelivery } from './intake.system.repository';
 
 /** Events that arrived together, as Klaviyo writes them in a delivery. */
@@ -94,7 +94,7 @@ export class WebhookIntake {
     if (this.isFull)
       throw new AppError('SERVICE_UNAVAILABLE', { retryAfter: RETRY_SECONDS, reason: 'too many deliveries wait' });
     const { webhook, digest } = given;
-    const name = digest === undefined ? uuidv7() : `${webhook.connectionId} ${digest}`;
+    const name = digest === undefined ? intakeId() : `${webhook.connectionId} ${digest}`;
     return new Promise((done, fail) => {
       const known = this.waiting.get(name);
       if (known) {
@@ -114,7 +114,7 @@ export class WebhookIntake {
     const { webhook, source, digest = null, late = false, at = this.clock.now() } = given;
     const { userId, connectionId, id: webhookId } = webhook;
     const events = given.events.map((event) => readEvent(event, at));
-    return { id: uuidv7(), userId, connectionId, webhookId, source, digest, late, events, repeats: 0 };
+    return { id: intakeId(), userId, connectionId, webhookId, source, digest, late, events, repeats: 0 };
   }
 
   private async write(): Promise<void> {
