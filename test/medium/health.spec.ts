@@ -118,14 +118,16 @@ describe('Health', () => {
 
   it('asks the database a few times only, however often it is asked itself', async () => {
     const query = jest.spyOn(app.app.get(DataSource), 'query');
-    const started = Date.now();
-    const answers = await Promise.all(Array.from({ length: 200 }, () => app.http.get('/health/ready')));
-    const allowed = 2 + Math.ceil((Date.now() - started) / 500);
-    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
     // Work in the background asks it other things.
-    const asked = query.mock.calls.filter(([sql]) => sql === 'SELECT 1').length;
-    expect(asked).toBeGreaterThan(0);
-    expect(asked).toBeLessThanOrEqual(allowed);
+    const asked = () => query.mock.calls.filter(([sql]) => sql === 'SELECT 1').length;
+    const started = Date.now();
+    // What was found last is good for a while: until it is asked anew, and no longer.
+    do {
+      const answers = await Promise.all(Array.from({ length: 200 }, () => app.http.get('/health/ready')));
+      expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
+    } while (asked() === 0 && Date.now() - started < 10_000);
+    expect(asked()).toBeGreaterThan(0);
+    expect(asked()).toBeLessThanOrEqual(2 + Math.ceil((Date.now() - started) / 500));
     query.mockRestore();
   });
 });
