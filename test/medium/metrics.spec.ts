@@ -26,7 +26,7 @@ describe('Metrics without a token', () => {
       /^klaviyo_service_info\{version="\d+\.\d+\.\d+",node="v\d+.*",environment="test",role="all"\} 1$/m,
     );
     expect(text).toMatch(/^# TYPE klaviyo_requests_total counter$/m);
-    expect(valueOf(text, 'database_pool_size')).toBe(5);
+    expect(valueOf(text, 'database_pool_size')).toBe(app.env.databasePoolSize);
     expect(valueOf(text, 'database_pool_waiting')).toBe(0);
     expect(valueOf(text, 'database_pool_connections{state="idle"}')).toBeGreaterThanOrEqual(0);
   });
