@@ -19,7 +19,6 @@ const QUEUES: readonly (readonly [string, object])[] = [
   ['sync-tick', TICK],
   ['mirror-erase', WORK],
   ['webhook-process', WORK],
-  ['webhook-forward', WORK],
   ['webhook-poll', WORK],
   ['webhook-tick', TICK],
 ];

@@ -9,10 +9,8 @@ export const QUEUES = {
   syncTick: 'sync-tick',
   /** Removes the mirror of connections that are gone, chunk by chunk. */
   mirrorErase: 'mirror-erase',
-  /** Works received events off, a delivery or batch a job. */
+  /** Removes received events that are over, or whose connection is gone. What is to be worked off waits in its own rows. */
   webhookProcess: 'webhook-process',
-  /** Passes received events on. */
-  webhookForward: 'webhook-forward',
   /** Reads events from Klaviyo where it may not push them, or did not. */
   webhookPoll: 'webhook-poll',
   /** Looks, by the clock, after webhooks: polls that are due, hooks that went silent, retention. */
