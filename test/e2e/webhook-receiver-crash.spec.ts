@@ -3,10 +3,10 @@ import { connect as connectTo, createServer, type AddressInfo, type Server, type
 import { setTimeout as wait } from 'node:timers/promises';
 import { build } from '../medium/openapi-build';
 import { createDatabase, type TestDatabase } from '../support/database';
-import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
-import { API } from '../support/walk';
-import { chance, connect, Process, sql, until } from './crash-stage';
-import { headerDate, klaviyoEvent, sign } from './webhook-receiver-stage';
+import { startSandbox, type Sandbox } from '../support/sandbox';
+import { chance, Process, sql, until } from './crash-stage';
+import { deliver, hookOf, signedDelivery, type KlaviyoHook, type SignedDelivery } from './webhook-crash-stage';
+import { klaviyoEvent } from './webhook-receiver-stage';
 
 /** `CRASH_ROUNDS` has more of them; the seed is another one each time, and can be given. */
 const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 2);
@@ -58,12 +58,6 @@ class Line {
   }
 }
 
-interface Hook {
-  klaviyoId: string;
-  secret: string;
-  accountId: string;
-}
-
 /** Delivers without a pause, remembers what was acknowledged, and brings again what was not. */
 class Klaviyo {
   readonly acknowledged = new Set<string>();
@@ -75,7 +69,7 @@ class Klaviyo {
 
   constructor(
     private readonly url: string,
-    private readonly hook: Hook,
+    private readonly hook: KlaviyoHook,
   ) {}
 
   begin(lanes = 4): void {
@@ -95,38 +89,22 @@ class Klaviyo {
   private async lane(): Promise<void> {
     while (this.isRunning()) {
       const ids = Array.from({ length: 20 }, () => `ev${++this.made}`);
-      const { klaviyoId, accountId, secret } = this.hook;
-      const meta = {
-        timestamp: new Date().toISOString(),
-        klaviyo_webhook_id: klaviyoId,
-        klaviyo_account_id: accountId,
-      };
-      const body = JSON.stringify({ data: ids.map((id) => klaviyoEvent(id)), meta });
-      const timestamp = headerDate(Date.now());
-      const headers = {
-        'content-type': 'application/json',
-        'klaviyo-webhook-id': klaviyoId,
-        'klaviyo-timestamp': timestamp,
-        'klaviyo-signature': sign(secret, body, timestamp),
-      };
+      const delivery = signedDelivery(
+        this.hook,
+        ids.map((id) => klaviyoEvent(id)),
+      );
       // As Klaviyo does: the same again until it is taken.
       let taken = false;
       while (!taken && this.isRunning()) {
-        taken = await this.post(body, headers);
+        taken = await this.post(delivery);
         if (!taken) await wait(50);
       }
       if (taken) for (const id of ids) this.acknowledged.add(id);
     }
   }
 
-  private async post(body: string, headers: Record<string, string>): Promise<boolean> {
-    const status = await fetch(`${this.url}${API}/webhook-receiver`, { method: 'POST', headers, body }).then(
-      async (answer) => {
-        await answer.arrayBuffer();
-        return answer.status;
-      },
-      () => 0,
-    );
+  private async post(delivery: SignedDelivery): Promise<boolean> {
+    const status = await deliver(this.url, delivery);
     this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
     if (status === 200) this.lastGood = Date.now();
     return status === 200;
@@ -139,7 +117,6 @@ describe(`a receiver that loses its process or its database (seed ${SEED}, ${ROU
   let line: Line;
   let service: Process;
   let klaviyo: Klaviyo;
-  let account: SandboxAccount;
 
   beforeAll(async () => {
     console.log(`CRASH_SEED=${SEED} CRASH_ROUNDS=${ROUNDS}`);
@@ -150,9 +127,8 @@ describe(`a receiver that loses its process or its database (seed ${SEED}, ${ROU
     await line.mend();
     service = await Process.at(main, line.url, sandbox.url, { PUBLIC_BASE_URL: 'https://hooks.example.com' });
     await service.start();
-    account = await sandbox.createAccount({ limits: 'off', profiles: 3, plan: { advancedKdp: true } });
-    await connect(service.url, USER, account);
-    klaviyo = new Klaviyo(service.url, await hookOf());
+    const account = await sandbox.createAccount({ limits: 'off', profiles: 3, plan: { advancedKdp: true } });
+    klaviyo = new Klaviyo(service.url, await hookOf(service.url, USER, sandbox, account));
   });
   afterAll(async () => {
     await service.kill();
@@ -160,21 +136,6 @@ describe(`a receiver that loses its process or its database (seed ${SEED}, ${ROU
     await database.drop();
     await sandbox.stop();
   });
-
-  async function hookOf(): Promise<Hook> {
-    const made = await fetch(`${service.url}${API}/webhooks`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${'c'.repeat(40)}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ userId: USER, name: 'h', topics: ['event:klaviyo.opened_email'], delivery: 'push' }),
-    });
-    expect(made.status).toBe(201);
-    const { webhooks } = await sandbox.control<{ webhooks: { id: string; secret: string }[] }>(
-      'GET',
-      `/accounts/${account.id}/webhooks`,
-    );
-    const [{ id: klaviyoId, secret } = { id: '', secret: '' }] = webhooks;
-    return { klaviyoId, secret, accountId: account.id };
-  }
 
   /** Acknowledged, and not there exactly once. */
   async function lost(): Promise<string[]> {
