@@ -6,9 +6,9 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { setTimeout as wait } from 'node:timers/promises';
 import { v4 as uuidv4 } from 'uuid';
 import { Drain } from '../common/drain';
+import { WorkLoop } from '../common/work-loop';
 import { ENV, type Env } from '../config/env';
 import { ConnectionService } from '../connection/connection.service';
 import { KlaviyoClient } from '../klaviyo/klaviyo.client';
@@ -20,7 +20,6 @@ import { EventsRepository } from './events.repository';
 import { EventsSystemRepository, type ClaimedEvent } from './events.system.repository';
 import { Settlements } from './settlements';
 
-const TICK_MS = 1000;
 /** Events on their way at once, of everybody and of one connection. */
 const MAX_IN_FLIGHT = 100;
 const PER_CONNECTION = 20;
@@ -29,12 +28,8 @@ const PER_SICK_CONNECTION = 1;
 /** Beyond one attempt's time: waiting for quota, then for writing the outcome down. */
 const QUOTA_WAIT_MS = 2000;
 const LEASE_MARGIN_MS = 15_000;
-/** From the stop signal on nothing is taken; when the modules close, what is still on its way gets this long. */
-const DRAIN_MS = 1000;
 /** Longer than a process takes to end once it stopped waiting. */
 const GIVEN_BACK_SECONDS = 5;
-const GAUGE_MS = 15_000;
-const MAX_BACKOFF_MS = 30_000;
 
 /**
  * Delivers what waits, of all users, on workers: takes due events under a lease, sends them a few at a time and
@@ -43,18 +38,12 @@ const MAX_BACKOFF_MS = 30_000;
 @Injectable()
 export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('EventDispatcher');
+  private readonly loop: WorkLoop;
   /** What is being sent now, by lease and id. */
   private readonly onWay = new Map<string, Address>();
   /** Connections whose account did not answer the last time. */
   private readonly sick = new Set<string>();
   private readonly settlements: Settlements;
-  private timer: NodeJS.Timeout | undefined;
-  private turning = false;
-  private again = false;
-  private stopping = false;
-  private failures = 0;
-  private notBefore = 0;
-  private gaugedAt = 0;
 
   constructor(
     @Inject(ENV) private readonly env: Env,
@@ -67,8 +56,14 @@ export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, On
     alerts: Alerts,
     drain: Drain,
   ) {
-    drain.onBegin(() => this.stop());
-    this.settlements = new Settlements(system, metrics, alerts, () => this.wake());
+    const work = {
+      name: 'the delivery of events',
+      look: () => this.look(),
+      gauge: async () => this.metrics.eventsWaiting.set(await this.system.countWaiting()),
+      isBusy: () => this.onWay.size > 0,
+    };
+    this.loop = new WorkLoop(work, this.logger, drain);
+    this.settlements = new Settlements(system, metrics, alerts, () => this.loop.wake());
   }
 
   /** On every role: whoever learns that an account or a key works again makes its events due, in the database. */
@@ -77,7 +72,7 @@ export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, On
     this.connections.onRevived(async (userId, connectionId) => {
       await this.quietly(() => this.events.wake(userId, connectionId));
       this.sick.delete(connectionId);
-      this.wake();
+      this.loop.wake();
     });
     this.connections.onDisconnect(async (userId, connectionIds) => {
       const discarded = await this.events.discardWaiting(userId, connectionIds);
@@ -88,47 +83,20 @@ export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, On
   }
 
   onApplicationBootstrap(): void {
-    if (this.env.role === 'api') return;
-    this.timer = setInterval(() => this.wake(), TICK_MS).unref();
+    if (this.env.role !== 'api') this.loop.start();
   }
 
   /** What is not finished in time is given back, before anything else of the service closes. */
   async onModuleDestroy(): Promise<void> {
-    this.stop();
-    const until = Date.now() + DRAIN_MS;
-    while ((this.onWay.size > 0 || this.turning) && Date.now() < until) await wait(25);
+    await this.loop.end();
     for (const address of this.onWay.values()) this.settlements.add(givenBack(address));
     // Without a database the leases run out by themselves.
     await this.quietly(() => this.settlements.flush());
   }
 
-  private stop(): void {
-    this.stopping = true;
-    clearInterval(this.timer);
-  }
-
-  /** Looks for due events now; while it looks already, once more afterwards. */
-  wake(): void {
-    if (this.timer === undefined || this.stopping) return;
-    this.again = true;
-    if (!this.turning) void this.turn();
-  }
-
-  private async turn(): Promise<void> {
-    this.turning = true;
-    while (this.again && !this.hasStopped()) {
-      this.again = false;
-      if (Date.now() < this.notBefore) break;
-      try {
-        await this.settlements.flush();
-        await this.takeDue();
-        await this.gauge();
-        this.worked();
-      } catch (error) {
-        this.failed(error);
-      }
-    }
-    this.turning = false;
+  private async look(): Promise<void> {
+    await this.settlements.flush();
+    await this.takeDue();
   }
 
   private async takeDue(): Promise<void> {
@@ -178,26 +146,7 @@ export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, On
 
   private async recovered(accountId: string): Promise<void> {
     await this.system.wakeAccount(accountId);
-    this.wake();
-  }
-
-  private async gauge(): Promise<void> {
-    if (Date.now() - this.gaugedAt < GAUGE_MS) return;
-    this.gaugedAt = Date.now();
-    this.metrics.eventsWaiting.set(await this.system.countWaiting());
-  }
-
-  private worked(): void {
-    if (this.failures > 0) this.logger.log({ msg: 'the delivery of events goes on', failures: this.failures });
-    this.failures = 0;
-  }
-
-  /** PostgreSQL out of reach, most likely: what is due stays due, so it is enough to come back later. */
-  private failed(error: unknown): void {
-    this.failures += 1;
-    this.notBefore = Date.now() + Math.min(TICK_MS * 2 ** (this.failures - 1), MAX_BACKOFF_MS);
-    const reason = error instanceof Error ? error.message : 'unknown';
-    if (this.failures === 1) this.logger.warn({ msg: 'the delivery of events is held up', reason });
+    this.loop.wake();
   }
 
   private async quietly(work: () => Promise<unknown>): Promise<void> {
@@ -207,10 +156,6 @@ export class EventDispatcher implements OnModuleInit, OnApplicationBootstrap, On
       const reason = error instanceof Error ? error.message : 'unknown';
       this.logger.warn({ msg: 'waiting events were not touched; they come by their plan', reason });
     }
-  }
-
-  private hasStopped(): boolean {
-    return this.stopping;
   }
 }
 

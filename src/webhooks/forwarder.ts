@@ -1,7 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { v4 as uuidv4 } from 'uuid';
 import { Drain } from '../common/drain';
+import { WorkLoop } from '../common/work-loop';
 import { ENV, type Env } from '../config/env';
 import { Metrics } from '../observability/metrics';
 import { ATTEMPT_MS, ForwardSending, MOST_LINES, type ForwardVerdict } from './forward-sending';
@@ -9,17 +9,10 @@ import { ForwardTargetHealth } from './forward-target-health';
 import { ForwardsSystemRepository, type DueForward, type ForwardSettlement } from './forwards.system.repository';
 import { ForwardAlerts } from './forward-alerts';
 
-const TICK_MS = 1000;
-/** Longer than most transactions that plan events take to end. */
-const SOON_MS = 50;
 const LEASE_SECONDS = ATTEMPT_MS / 1000 + 15;
 /** Seconds after each failure; then as the last, until the event is a day old in failing. */
 const PAUSES = [5, 15, 60, 300, 900, 1800, 3600, 7200, 10_800];
-/** When the modules close, what is still on its way gets this long. */
-const DRAIN_MS = 1000;
 const GIVEN_BACK_SECONDS = 2;
-const GAUGE_MS = 15_000;
-const MAX_BACKOFF_MS = 30_000;
 
 /**
  * Passes on what is planned, of all users, on workers: takes due events under a lease, sends many at once, each
@@ -27,17 +20,10 @@ const MAX_BACKOFF_MS = 30_000;
  */
 @Injectable()
 export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly logger = new Logger('Forwarder');
+  private readonly loop: WorkLoop;
   /** What is being sent now. */
   private readonly onWay = new Map<string, ForwardSettlement>();
   private settlements: ForwardSettlement[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  private turning = false;
-  private again = false;
-  private stopping = false;
-  private failures = 0;
-  private notBefore = 0;
-  private gaugedAt = 0;
 
   constructor(
     @Inject(ENV) private readonly env: Env,
@@ -48,19 +34,22 @@ export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly metrics: Metrics,
     drain: Drain,
   ) {
-    drain.onBegin(() => this.stop());
+    const work = {
+      name: 'passing events on',
+      look: () => this.look(),
+      gauge: async () => this.metrics.eventForwardsWaiting.set(await this.system.countWaiting()),
+      isBusy: () => this.onWay.size > 0,
+    };
+    this.loop = new WorkLoop(work, new Logger('Forwarder'), drain);
   }
 
   onApplicationBootstrap(): void {
-    if (this.env.role === 'api' || this.env.eventForwardUrl === undefined) return;
-    this.timer = setInterval(() => this.wake(), TICK_MS).unref();
+    if (this.env.role !== 'api' && this.env.eventForwardUrl !== undefined) this.loop.start();
   }
 
   /** What is not finished in time is given back, before anything else of the service closes. */
   async onModuleDestroy(): Promise<void> {
-    this.stop();
-    const until = Date.now() + DRAIN_MS;
-    while ((this.onWay.size > 0 || this.turning) && Date.now() < until) await wait(25);
+    await this.loop.end();
     this.settlements.push(...this.onWay.values());
     // Without a database the leases run out by themselves.
     await this.flush().catch(() => undefined);
@@ -68,36 +57,12 @@ export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Looks for what is due once the transaction under way has had time to end. */
   wakeSoon(): void {
-    if (this.timer !== undefined) setTimeout(() => this.wake(), SOON_MS).unref();
+    this.loop.wakeSoon();
   }
 
-  /** Looks for what is due now; while it looks already, once more afterwards. */
-  wake(): void {
-    if (this.timer === undefined || this.stopping) return;
-    this.again = true;
-    if (!this.turning) void this.turn();
-  }
-
-  private stop(): void {
-    this.stopping = true;
-    clearInterval(this.timer);
-  }
-
-  private async turn(): Promise<void> {
-    this.turning = true;
-    while (this.again && !this.hasStopped()) {
-      this.again = false;
-      if (Date.now() < this.notBefore) break;
-      try {
-        await this.flush();
-        await this.takeDue();
-        await this.gauge();
-        this.worked();
-      } catch (error) {
-        this.failed(error);
-      }
-    }
-    this.turning = false;
+  private async look(): Promise<void> {
+    await this.flush();
+    await this.takeDue();
   }
 
   private async takeDue(): Promise<void> {
@@ -123,7 +88,7 @@ export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
         : { ...address, ...this.judged(due, await this.sending.send(due, event), isProbe) };
     if (!this.onWay.delete(key)) return;
     this.settlements.push(settlement);
-    this.wake();
+    this.loop.wake();
   }
 
   private judged(
@@ -152,28 +117,5 @@ export class Forwarder implements OnApplicationBootstrap, OnModuleDestroy {
       this.settlements.unshift(...batch);
       throw error;
     }
-  }
-
-  private async gauge(): Promise<void> {
-    if (Date.now() - this.gaugedAt < GAUGE_MS) return;
-    this.gaugedAt = Date.now();
-    this.metrics.eventForwardsWaiting.set(await this.system.countWaiting());
-  }
-
-  private worked(): void {
-    if (this.failures > 0) this.logger.log({ msg: 'passing events on goes on', failures: this.failures });
-    this.failures = 0;
-  }
-
-  /** PostgreSQL out of reach, most likely: what is due stays due, so it is enough to come back later. */
-  private failed(error: unknown): void {
-    this.failures += 1;
-    this.notBefore = Date.now() + Math.min(TICK_MS * 2 ** (this.failures - 1), MAX_BACKOFF_MS);
-    const reason = error instanceof Error ? error.message : 'unknown';
-    if (this.failures === 1) this.logger.warn({ msg: 'passing events on is held up', reason });
-  }
-
-  private hasStopped(): boolean {
-    return this.stopping;
   }
 }

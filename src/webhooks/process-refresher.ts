@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleI
 import { AppError } from '../common/errors';
 import { Drain } from '../common/drain';
 import { pauseAfter } from '../common/transient';
+import { WorkLoop } from '../common/work-loop';
 import { ENV, type Env } from '../config/env';
 import { ConnectionService } from '../connection/connection.service';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
@@ -9,7 +10,6 @@ import { ProfileMirrorService } from '../profiles/profile-mirror.service';
 import { ProcessRefreshRepository } from './process-refresh.repository';
 import { ProcessSystemRepository, type Tenant } from './process.system.repository';
 
-const TICK_MS = 1000;
 /** Connections at once in this process, and people of one taken together: five calls. */
 const LANES = 4;
 const TAKEN = 500;
@@ -30,9 +30,7 @@ const SEARCHED_SECONDS = 60;
 export class ProfileRefresher implements OnModuleInit, OnApplicationBootstrap {
   private readonly logger = new Logger('ProfileRefresh');
   private readonly active = new Set<string>();
-  private timer: NodeJS.Timeout | undefined;
-  private looking = false;
-  private failing = false;
+  private readonly loop: WorkLoop;
 
   constructor(
     @Inject(ENV) private readonly env: Env,
@@ -42,7 +40,8 @@ export class ProfileRefresher implements OnModuleInit, OnApplicationBootstrap {
     private readonly profiles: ProfileMirrorService,
     drain: Drain,
   ) {
-    drain.onBegin(() => clearInterval(this.timer));
+    const work = { name: 'reading people again', look: () => this.look(), isBusy: () => this.active.size > 0 };
+    this.loop = new WorkLoop(work, this.logger, drain);
   }
 
   onModuleInit(): void {
@@ -54,22 +53,12 @@ export class ProfileRefresher implements OnModuleInit, OnApplicationBootstrap {
   }
 
   onApplicationBootstrap(): void {
-    if (this.env.role === 'api') return;
-    this.timer = setInterval(() => void this.look(), TICK_MS).unref();
+    if (this.env.role !== 'api') this.loop.start();
   }
 
   private async look(): Promise<void> {
-    if (this.looking || this.active.size >= LANES) return;
-    this.looking = true;
-    try {
-      for (const tenant of await this.system.dueRefreshes(LANES * 2)) this.begin(tenant);
-      this.failing = false;
-    } catch (error) {
-      // What is due stays due.
-      if (!this.failing) this.logger.warn({ msg: 'reading people again is held up', err: error });
-      this.failing = true;
-    }
-    this.looking = false;
+    if (this.active.size >= LANES) return;
+    for (const tenant of await this.system.dueRefreshes(LANES * 2)) this.begin(tenant);
   }
 
   private begin(tenant: Tenant): void {

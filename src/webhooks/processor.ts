@@ -1,24 +1,17 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { AppError } from '../common/errors';
 import { Drain } from '../common/drain';
+import { WorkLoop } from '../common/work-loop';
 import { ENV, type Env } from '../config/env';
 import { Metrics } from '../observability/metrics';
 import { WebhookIntake } from './intake';
 import { ProcessWorker } from './process-worker';
 import { ProcessSystemRepository, type Tenant } from './process.system.repository';
 
-/** What arrived elsewhere, and what becomes due, is found by looking. */
-const TICK_MS = 1000;
-const GATHER_MS = 50;
 /** Connections at once in this process, and how long one keeps its place while others wait. */
 const LANES = 2;
 const SLICE_MS = 5000;
 const MOST_TENANTS = 50;
-const GAUGE_MS = 15_000;
-const DRAIN_MS = 1000;
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 30_000;
 
 /**
  * Sees to it, on workers, that what was received is worked off: the rows themselves are the queue, so that taking
@@ -26,16 +19,8 @@ const LONGEST_PAUSE_MS = 30_000;
  */
 @Injectable()
 export class WebhookProcessor implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly logger = new Logger('WebhookProcessing');
+  private readonly loop: WorkLoop;
   private readonly active = new Set<string>();
-  private timer: NodeJS.Timeout | undefined;
-  private soon: NodeJS.Timeout | undefined;
-  private turning = false;
-  private again = false;
-  private stopping = false;
-  private failures = 0;
-  private notBefore = 0;
-  private gaugedAt = 0;
 
   constructor(
     @Inject(ENV) private readonly env: Env,
@@ -45,50 +30,36 @@ export class WebhookProcessor implements OnApplicationBootstrap, OnModuleDestroy
     private readonly metrics: Metrics,
     drain: Drain,
   ) {
-    drain.onBegin(() => this.stop());
+    const work = {
+      name: 'working received events off',
+      look: () => this.look(),
+      gauge: async () => this.metrics.webhookBacklog.set(await this.system.countWaiting()),
+      isBusy: () => this.active.size > 0,
+      // What was begun may still meet what held the rest up.
+      isProven: () => this.active.size === 0,
+    };
+    this.loop = new WorkLoop(work, new Logger('WebhookProcessing'), drain);
   }
 
   onApplicationBootstrap(): void {
     if (this.env.role === 'api') return;
-    this.intake.onTaken(() => this.wakeSoon());
-    this.timer = setInterval(() => this.wake(), TICK_MS).unref();
+    // What arrives in the next moment is worked off together with what is there.
+    this.intake.onTaken(() => this.loop.wakeSoon());
+    this.loop.start();
   }
 
   async onModuleDestroy(): Promise<void> {
-    this.stop();
-    const until = Date.now() + DRAIN_MS;
-    while ((this.active.size > 0 || this.turning) && Date.now() < until) await wait(25);
+    await this.loop.end();
   }
 
-  /** What arrives in the next moment is worked off together with what is there. */
-  private wakeSoon(): void {
-    this.soon ??= setTimeout(() => {
-      this.soon = undefined;
-      this.wake();
-    }, GATHER_MS).unref();
-  }
-
-  /** Looks for what is due now; while it looks already, once more afterwards. */
+  /** Looks for what is due now. */
   wake(): void {
-    this.again = true;
-    if (this.turning || this.stopping || this.env.role === 'api') return;
-    this.turning = true;
-    void this.turn();
+    this.loop.wake();
   }
 
-  private async turn(): Promise<void> {
-    while (this.again && !this.stopping) {
-      this.again = false;
-      if (Date.now() < this.notBefore || this.active.size >= LANES) break;
-      try {
-        for (const tenant of await this.system.due(MOST_TENANTS)) this.begin(tenant);
-        await this.gauge();
-        this.worked();
-      } catch (error) {
-        this.failed(error);
-      }
-    }
-    this.turning = false;
+  private async look(): Promise<void> {
+    if (this.active.size >= LANES) return;
+    for (const tenant of await this.system.due(MOST_TENANTS)) this.begin(tenant);
   }
 
   private begin(tenant: Tenant): void {
@@ -97,41 +68,17 @@ export class WebhookProcessor implements OnApplicationBootstrap, OnModuleDestroy
     this.active.add(connectionId);
     void this.run(tenant).finally(() => {
       this.active.delete(connectionId);
-      this.wake();
+      this.loop.wake();
     });
   }
 
   private async run(tenant: Tenant): Promise<void> {
     const until = Date.now() + SLICE_MS;
     try {
-      await this.worker.work(tenant, () => Date.now() < until && !this.stopping);
+      await this.worker.work(tenant, () => Date.now() < until && !this.loop.isStopped);
     } catch (error) {
       // A refusal is about this connection, and says itself when it is worth another try.
-      if (!(error instanceof AppError)) this.failed(error);
+      if (!(error instanceof AppError)) this.loop.failed(error);
     }
-  }
-
-  private async gauge(): Promise<void> {
-    if (Date.now() - this.gaugedAt < GAUGE_MS) return;
-    this.gaugedAt = Date.now();
-    this.metrics.webhookBacklog.set(await this.system.countWaiting());
-  }
-
-  private worked(): void {
-    if (this.failures > 0 && this.active.size === 0) this.failures = 0;
-  }
-
-  /** PostgreSQL out of reach, most likely: what is due stays due. */
-  private failed(error: unknown): void {
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.failures, LONGEST_PAUSE_MS);
-    this.failures += 1;
-    this.notBefore = Date.now() + pause;
-    if (this.failures === 1) this.logger.warn({ msg: 'working received events off is held up', err: error });
-  }
-
-  private stop(): void {
-    this.stopping = true;
-    clearInterval(this.timer);
-    clearTimeout(this.soon);
   }
 }
