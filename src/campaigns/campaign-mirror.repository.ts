@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
+import { MirroredRows, type Unseen } from '../mirror/mirrored-rows.repository';
 import { storedJson } from '../mirror/stored-json';
 import { momentOf } from './campaign';
 import type { WholeCampaign } from './campaign-mirror.klaviyo';
@@ -7,7 +8,11 @@ import type { WholeCampaign } from './campaign-mirror.klaviyo';
 /** What the synchronisation writes of `mirrored_campaign` and `campaign_change`, each statement bound to its user. */
 @Injectable()
 export class CampaignMirrorRepository {
-  constructor(private readonly db: Db) {}
+  private readonly rows: MirroredRows;
+
+  constructor(private readonly db: Db) {
+    this.rows = new MirroredRows(db, { table: 'mirrored_campaign' });
+  }
 
   /**
    * Keeps campaigns, of unlike ids, and notes where status or schedule turned. An older version than the one that is
@@ -63,34 +68,15 @@ export class CampaignMirrorRepository {
     });
   }
 
-  /** How many are not marked as gone, and how many of those were not seen since a time. */
-  async unseen(userId: number, connectionId: string, since: Date): Promise<{ live: number; unseen: number }> {
-    const rows = await this.db.forUser(userId, (manager) =>
-      query<{ live: number; unseen: number }>(
-        manager,
-        `SELECT count(*)::int AS live, (count(*) FILTER (WHERE synced_at < $3))::int AS unseen FROM mirrored_campaign
-         WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL`,
-        [userId, connectionId, since],
-      ),
-    );
-    return rows[0] ?? { live: 0, unseen: 0 };
+  /** Rows that are not marked as gone, and those of them that were not seen since a time. */
+  unseen(userId: number, connectionId: string, since: Date): Promise<Unseen> {
+    return this.rows.unseen(userId, connectionId, since);
   }
 
-  /** Marks campaigns that were not seen since a time as gone. @returns how many */
+  /** Marks rows that were not seen since a time as gone, in the order of their ids. @returns how many */
   async sweep(userId: number, connectionId: string, since: Date, limit: number): Promise<number> {
-    const rows = await this.db.forUser(userId, (manager) =>
-      query(
-        manager,
-        `UPDATE mirrored_campaign SET deleted_at = now()
-         WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id IN (
-           SELECT klaviyo_id FROM mirrored_campaign
-           WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL AND synced_at < $3
-           ORDER BY klaviyo_id LIMIT $4 FOR UPDATE)
-         RETURNING klaviyo_id`,
-        [userId, connectionId, since, limit],
-      ),
-    );
-    return rows.length;
+    const { swept } = await this.rows.sweep(userId, connectionId, since, '', limit);
+    return swept;
   }
 }
 

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
+import { MirroredRows, type Swept, type Unseen } from '../mirror/mirrored-rows.repository';
 
 /** An event as it is kept. */
 export interface EventRow {
@@ -24,7 +25,11 @@ const INSERT = `
 /** Rows of `mirrored_event` as they are written, each statement bound to its user. */
 @Injectable()
 export class EventMirrorRepository {
-  constructor(private readonly db: Db) {}
+  private readonly rows: MirroredRows;
+
+  constructor(private readonly db: Db) {
+    this.rows = new MirroredRows(db, { table: 'mirrored_event', hasChangedAt: true });
+  }
 
   /**
    * What Klaviyo's own list of events says. A document that did not change is not written again, which spares what
@@ -75,60 +80,19 @@ export class EventMirrorRepository {
     });
   }
 
-  async unseen(userId: number, connectionId: string, since: Date): Promise<{ live: number; unseen: number }> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
-      query<{ live: number; unseen: number }>(
-        manager,
-        `SELECT count(*)::float8 AS live, count(*) FILTER (WHERE synced_at < $3)::float8 AS unseen FROM mirrored_event
-         WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL`,
-        [userId, connectionId, since],
-      ),
-    );
-    return counted ?? { live: 0, unseen: 0 };
+  /** Rows that are not marked as gone, and those of them that were not seen since a time. */
+  unseen(userId: number, connectionId: string, since: Date): Promise<Unseen> {
+    return this.rows.unseen(userId, connectionId, since);
   }
 
-  /**
-   * Marks rows as gone, in the order of their ids.
-   * @param after an id: where the chunk before ended
-   * @returns how many, and the last of them
-   */
-  async sweep(
-    userId: number,
-    connectionId: string,
-    since: Date,
-    after: string,
-    limit: number,
-  ): Promise<{ swept: number; last: string | null }> {
-    const [swept] = await this.db.forUser(userId, (manager) =>
-      query<{ swept: number; last: string | null }>(
-        manager,
-        `WITH gone AS (
-           UPDATE mirrored_event SET deleted_at = now(), changed_at = now()
-           WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id = ANY(ARRAY(
-             SELECT klaviyo_id FROM mirrored_event
-             WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id > $4 AND deleted_at IS NULL AND synced_at < $3
-             ORDER BY klaviyo_id LIMIT $5))
-           RETURNING klaviyo_id)
-         SELECT count(*)::int AS swept, max(klaviyo_id) AS last FROM gone`,
-        [userId, connectionId, since, after, limit],
-      ),
-    );
-    return swept ?? { swept: 0, last: null };
+  /** Marks rows as gone, in the order of their ids. @param after an id: where the chunk before ended */
+  sweep(userId: number, connectionId: string, since: Date, after: string, limit: number): Promise<Swept> {
+    return this.rows.sweep(userId, connectionId, since, after, limit);
   }
 
-  async erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
-    const [erased] = await this.db.forUser(userId, (manager) =>
-      query<{ erased: number }>(
-        manager,
-        `WITH gone AS (
-           DELETE FROM mirrored_event WHERE user_id = $1 AND ctid = ANY(ARRAY(
-             SELECT ctid FROM mirrored_event WHERE user_id = $1 AND connection_id = ANY($2) LIMIT $3))
-           RETURNING 1)
-         SELECT count(*)::int AS erased FROM gone`,
-        [userId, connectionIds, limit],
-      ),
-    );
-    return erased?.erased ?? 0;
+  /** Removes rows of connections that are gone. @returns how many */
+  erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
+    return this.rows.erase(userId, connectionIds, limit);
   }
 }
 

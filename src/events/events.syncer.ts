@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { Clock } from '../common/clock';
+import { SweepPlace } from '../mirror/sweep-place';
 import type { FetchedPage, PageCall, PageRequest, Part, Pass, Syncer } from '../mirror/syncer';
 import { Syncers } from '../mirror/syncers';
 import { EventMirrorRepository, type EventRow } from './event-mirror.repository';
@@ -18,8 +19,7 @@ const PART = 'all';
 export class EventsSyncer implements Syncer<EventRow>, OnModuleInit {
   readonly resource = 'events';
   readonly after = [];
-  /** Where the sweep of a pass stands: each chunk goes on where the one before ended. */
-  private readonly swept = new WeakMap<Pass, string>();
+  private readonly place = new SweepPlace();
 
   constructor(
     private readonly syncers: Syncers,
@@ -59,13 +59,9 @@ export class EventsSyncer implements Syncer<EventRow>, OnModuleInit {
     return this.events.unseen(userId, connectionId, startedAt);
   }
 
-  async sweep(pass: Pass, limit: number): Promise<number> {
+  sweep(pass: Pass, limit: number): Promise<number> {
     const { userId, connectionId, startedAt } = pass;
-    const after = this.swept.get(pass) ?? '';
-    const { swept, last } = await this.events.sweep(userId, connectionId, startedAt, after, limit);
-    this.swept.set(pass, last ?? '');
-    // From the beginning once more: a chunk before this one may have been rolled back.
-    return swept > 0 || after === '' ? swept : this.sweep(pass, limit);
+    return this.place.next(pass, (after) => this.events.sweep(userId, connectionId, startedAt, after, limit));
   }
 
   erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
+import { MirroredRows, type Unseen } from '../mirror/mirrored-rows.repository';
 import type { AccountMetric } from './events.klaviyo';
 
 /** A metric as it is kept. */
@@ -18,7 +19,11 @@ export interface MetricRow {
 /** Rows of `mirrored_metric`, each statement bound to its user. */
 @Injectable()
 export class MetricMirrorRepository {
-  constructor(private readonly db: Db) {}
+  private readonly rows: MirroredRows;
+
+  constructor(private readonly db: Db) {
+    this.rows = new MirroredRows(db, { table: 'mirrored_metric' });
+  }
 
   /** Only passes write here, one at a time, so what comes is the newest. @returns how many are new or changed */
   async upsert(userId: number, connectionId: string, rows: readonly MetricRow[]): Promise<number> {
@@ -60,47 +65,20 @@ export class MetricMirrorRepository {
     return counted?.changed ?? 0;
   }
 
-  async unseen(userId: number, connectionId: string, since: Date): Promise<{ live: number; unseen: number }> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
-      query<{ live: number; unseen: number }>(
-        manager,
-        `SELECT count(*)::int AS live, count(*) FILTER (WHERE synced_at < $3)::int AS unseen FROM mirrored_metric
-         WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL`,
-        [userId, connectionId, since],
-      ),
-    );
-    return counted ?? { live: 0, unseen: 0 };
+  /** Rows that are not marked as gone, and those of them that were not seen since a time. */
+  unseen(userId: number, connectionId: string, since: Date): Promise<Unseen> {
+    return this.rows.unseen(userId, connectionId, since);
   }
 
-  /** @returns how many were marked as gone */
+  /** Marks rows that were not seen since a time as gone, in the order of their ids. @returns how many */
   async sweep(userId: number, connectionId: string, since: Date, limit: number): Promise<number> {
-    const rows = await this.db.forUser(userId, (manager) =>
-      query(
-        manager,
-        `UPDATE mirrored_metric SET deleted_at = now()
-         WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id IN (
-           SELECT klaviyo_id FROM mirrored_metric
-           WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL AND synced_at < $3
-           ORDER BY klaviyo_id LIMIT $4)
-         RETURNING klaviyo_id`,
-        [userId, connectionId, since, limit],
-      ),
-    );
-    return rows.length;
+    const { swept } = await this.rows.sweep(userId, connectionId, since, '', limit);
+    return swept;
   }
 
-  async erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
-    const rows = await this.db.forUser(userId, (manager) =>
-      query(
-        manager,
-        `DELETE FROM mirrored_metric WHERE user_id = $1 AND (connection_id, klaviyo_id) IN (
-           SELECT connection_id, klaviyo_id FROM mirrored_metric
-           WHERE user_id = $1 AND connection_id = ANY($2) LIMIT $3)
-         RETURNING klaviyo_id`,
-        [userId, connectionIds, limit],
-      ),
-    );
-    return rows.length;
+  /** Removes rows of connections that are gone. @returns how many */
+  erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
+    return this.rows.erase(userId, connectionIds, limit);
   }
 
   /** Those that Klaviyo still shows, the oldest first. */

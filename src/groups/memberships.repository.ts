@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { eraseRows } from '../database/erase';
 import { Db, query } from '../database/scope';
 import type { GroupKind } from './member-count.entity';
 
@@ -196,19 +197,9 @@ export class MembershipsRepository {
     );
   }
 
+  /** Removes rows of connections that are gone. @returns how many */
   async erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
-    const [erased] = await this.db.forUser(userId, (manager) =>
-      query<{ erased: number }>(
-        manager,
-        `WITH gone AS (
-           DELETE FROM membership WHERE user_id = $1 AND ctid = ANY(ARRAY(
-             SELECT ctid FROM membership WHERE user_id = $1 AND connection_id = ANY($2) LIMIT $3))
-           RETURNING 1)
-         SELECT count(*)::int AS erased FROM gone`,
-        [userId, connectionIds, limit],
-      ),
-    );
-    return erased?.erased ?? 0;
+    return this.db.forUser(userId, (manager) => eraseRows(manager, userId, 'membership', connectionIds, limit));
   }
 
   /** @param rows a statement that names rows by their place; one that moved meanwhile is left for another time */

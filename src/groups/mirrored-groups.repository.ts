@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { foldName } from '../common/name-filter';
 import { Db, query } from '../database/scope';
+import { MirroredRows, type Unseen } from '../mirror/mirrored-rows.repository';
 import type { GroupKind } from './member-count.entity';
 import type { GroupRow } from './group-pages.repository';
 
@@ -18,11 +19,15 @@ export interface LiveGroup {
   membersSeenAt: Date | null;
 }
 
-const LIVE = 'user_id = $1 AND connection_id = $2 AND kind = $3 AND deleted_at IS NULL';
 /** Rows of `mirrored_group` as they are written, each statement bound to its user. */
 @Injectable()
 export class MirroredGroupsRepository {
-  constructor(private readonly db: Db) {}
+  private readonly rows: Readonly<Record<GroupKind, MirroredRows>>;
+
+  constructor(private readonly db: Db) {
+    const of = (kind: GroupKind) => new MirroredRows(db, { table: 'mirrored_group', only: `kind = '${kind}'` });
+    this.rows = { list: of('list'), segment: of('segment') };
+  }
 
   /** All that are not gone, of both kinds. */
   async live(userId: number, connectionId: string): Promise<LiveGroup[]> {
@@ -94,36 +99,15 @@ export class MirroredGroupsRepository {
     });
   }
 
-  async unseen(
-    userId: number,
-    connectionId: string,
-    kind: GroupKind,
-    since: Date,
-  ): Promise<{ live: number; unseen: number }> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
-      query<{ live: number; unseen: number }>(
-        manager,
-        `SELECT count(*)::int AS live, count(*) FILTER (WHERE synced_at < $4)::int AS unseen
-         FROM mirrored_group WHERE ${LIVE}`,
-        [userId, connectionId, kind, since],
-      ),
-    );
-    return counted ?? { live: 0, unseen: 0 };
+  /** Groups that are not marked as gone, and those of them that were not seen since a time. */
+  unseen(userId: number, connectionId: string, kind: GroupKind, since: Date): Promise<Unseen> {
+    return this.rows[kind].unseen(userId, connectionId, since);
   }
 
-  /** @returns how many were marked as gone */
+  /** Marks groups that were not seen since a time as gone, in the order of their ids. @returns how many */
   async sweep(userId: number, connectionId: string, kind: GroupKind, since: Date, limit: number): Promise<number> {
-    const rows = await this.db.forUser(userId, (manager) =>
-      query(
-        manager,
-        `UPDATE mirrored_group SET deleted_at = now()
-         WHERE user_id = $1 AND connection_id = $2 AND kind = $3 AND klaviyo_id = ANY(ARRAY(
-           SELECT klaviyo_id FROM mirrored_group WHERE ${LIVE} AND synced_at < $4 ORDER BY klaviyo_id LIMIT $5))
-         RETURNING klaviyo_id`,
-        [userId, connectionId, kind, since, limit],
-      ),
-    );
-    return rows.length;
+    const { swept } = await this.rows[kind].sweep(userId, connectionId, since, '', limit);
+    return swept;
   }
 
   /** The members of the groups that were there when a pass began are known up to its beginning. */
@@ -138,18 +122,9 @@ export class MirroredGroupsRepository {
     );
   }
 
-  async erase(userId: number, connectionIds: readonly string[], kind: GroupKind, limit: number): Promise<number> {
-    const rows = await this.db.forUser(userId, (manager) =>
-      query(
-        manager,
-        `DELETE FROM mirrored_group WHERE user_id = $1 AND (connection_id, kind, klaviyo_id) IN (
-           SELECT connection_id, kind, klaviyo_id FROM mirrored_group
-           WHERE user_id = $1 AND connection_id = ANY($2) AND kind = $3 LIMIT $4)
-         RETURNING klaviyo_id`,
-        [userId, connectionIds, kind, limit],
-      ),
-    );
-    return rows.length;
+  /** Removes rows of connections that are gone. @returns how many */
+  erase(userId: number, connectionIds: readonly string[], kind: GroupKind, limit: number): Promise<number> {
+    return this.rows[kind].erase(userId, connectionIds, limit);
   }
 }
 

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
+import { MirroredRows, type Swept, type Unseen } from '../mirror/mirrored-rows.repository';
 
 /** A person as the mirror keeps them; texts hold nothing that PostgreSQL refuses. */
 export interface MirrorRow {
@@ -65,7 +66,11 @@ const UPSERT = `
 /** The rows of mirrored people as they are written, each statement bound to its user. */
 @Injectable()
 export class ProfileMirrorRepository {
-  constructor(private readonly db: Db) {}
+  private readonly rows: MirroredRows;
+
+  constructor(private readonly db: Db) {
+    this.rows = new MirroredRows(db, { table: 'mirrored_profile', hasChangedAt: true });
+  }
 
   /** What a pass read. @returns how many are new or changed */
   async upsert(userId: number, connectionId: string, rows: readonly MirrorRow[]): Promise<number> {
@@ -101,48 +106,17 @@ export class ProfileMirrorRepository {
     return gone.map(({ id }) => id);
   }
 
-  async unseen(userId: number, connectionId: string, since: Date): Promise<{ live: number; unseen: number }> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
-      query<{ live: number; unseen: number }>(
-        manager,
-        `SELECT count(*)::float8 AS live, count(*) FILTER (WHERE synced_at < $3)::float8 AS unseen
-         FROM mirrored_profile WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL`,
-        [userId, connectionId, since],
-      ),
-    );
-    return counted ?? { live: 0, unseen: 0 };
+  /** Rows that are not marked as gone, and those of them that were not seen since a time. */
+  unseen(userId: number, connectionId: string, since: Date): Promise<Unseen> {
+    return this.rows.unseen(userId, connectionId, since);
   }
 
-  /**
-   * Marks rows as gone, in the order of their ids.
-   * @param after an id: where the chunk before ended
-   * @returns how many, and the last of them
-   */
-  async sweep(
-    userId: number,
-    connectionId: string,
-    since: Date,
-    after: string,
-    limit: number,
-  ): Promise<{ swept: number; last: string | null }> {
-    const [swept] = await this.db.forUser(userId, (manager) =>
-      query<{ swept: number; last: string | null }>(
-        manager,
-        `WITH gone AS (
-           UPDATE mirrored_profile SET deleted_at = now(), changed_at = now()
-           WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id = ANY(ARRAY(
-             SELECT klaviyo_id FROM mirrored_profile
-             WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id > $4 AND deleted_at IS NULL AND synced_at < $3
-             ORDER BY klaviyo_id LIMIT $5))
-           RETURNING klaviyo_id)
-         SELECT count(*)::int AS swept, max(klaviyo_id) AS last FROM gone`,
-        [userId, connectionId, since, after, limit],
-      ),
-    );
-    return swept ?? { swept: 0, last: null };
+  /** Marks rows as gone, in the order of their ids. @param after an id: where the chunk before ended */
+  sweep(userId: number, connectionId: string, since: Date, after: string, limit: number): Promise<Swept> {
+    return this.rows.sweep(userId, connectionId, since, after, limit);
   }
 
-  /** Removes people of connections that are gone. @returns how many */
+  /** Removes people of connections that are gone, with their documents. @returns how many */
   async erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
     const [erased] = await this.db.forUser(userId, (manager) =>
       query<{ erased: number }>(

@@ -1,4 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { SweepPlace } from '../mirror/sweep-place';
 import type { FetchedPage, PageCall, PageRequest, Part, Pass, Syncer } from '../mirror/syncer';
 import { Syncers } from '../mirror/syncers';
 import { ProfileMirrorRepository, type MirrorRow } from './profile-mirror.repository';
@@ -16,8 +17,7 @@ const LOOK_BACK_MS = 60_000;
 export class ProfilesSyncer implements Syncer<MirrorRow>, OnModuleInit {
   readonly resource = 'profiles';
   readonly after = [];
-  /** Where the sweep of a pass stands: each chunk goes on where the one before ended. */
-  private readonly swept = new WeakMap<Pass, string>();
+  private readonly place = new SweepPlace();
 
   constructor(
     private readonly syncers: Syncers,
@@ -54,13 +54,9 @@ export class ProfilesSyncer implements Syncer<MirrorRow>, OnModuleInit {
     return this.profiles.unseen(userId, connectionId, startedAt);
   }
 
-  async sweep(pass: Pass, limit: number): Promise<number> {
+  sweep(pass: Pass, limit: number): Promise<number> {
     const { userId, connectionId, startedAt } = pass;
-    const after = this.swept.get(pass) ?? '';
-    const { swept, last } = await this.profiles.sweep(userId, connectionId, startedAt, after, limit);
-    this.swept.set(pass, last ?? '');
-    // From the beginning once more: a chunk before this one may have been rolled back.
-    return swept > 0 || after === '' ? swept : this.sweep(pass, limit);
+    return this.place.next(pass, (after) => this.profiles.sweep(userId, connectionId, startedAt, after, limit));
   }
 
   /** Tags are counted once a pass, over all people: nobody waits for it. */

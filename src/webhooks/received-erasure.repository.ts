@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Db, query } from '../database/scope';
+import { eraseRows } from '../database/erase';
+import { Db } from '../database/scope';
 
 /** Removes what connections that are gone received, each statement bound to its user. */
 @Injectable()
@@ -10,18 +11,8 @@ export class ReceivedErasureRepository {
   async erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
     return this.db.forUser(userId, async (manager) => {
       let most = 0;
-      for (const table of ['received_event', 'webhook_delivery', 'profile_refresh']) {
-        const [erased] = await query<{ erased: number }>(
-          manager,
-          `WITH gone AS (
-             DELETE FROM ${table} WHERE user_id = $1 AND ctid = ANY(ARRAY(
-               SELECT ctid FROM ${table} WHERE user_id = $1 AND connection_id = ANY($2) LIMIT $3))
-             RETURNING 1)
-           SELECT count(*)::int AS erased FROM gone`,
-          [userId, connectionIds, limit],
-        );
-        most = Math.max(most, erased?.erased ?? 0);
-      }
+      for (const table of ['received_event', 'webhook_delivery', 'profile_refresh'])
+        most = Math.max(most, await eraseRows(manager, userId, table, connectionIds, limit));
       return most;
     });
   }
