@@ -19,6 +19,7 @@ import { CreateReceivedEvent1764000770000 } from './1764000770000-create-receive
 import { CreateWebhook1764000780000 } from './1764000780000-create-webhook';
 import { WatchWebhooks1764000790000 } from './1764000790000-watch-webhooks';
 import { FindDeliveries1764000791000 } from './1764000791000-find-deliveries';
+import { SampleLess1764000792000 } from './1764000792000-sample-less';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -43,5 +44,6 @@ export const migrations = [
   CreateWebhook1764000780000,
   WatchWebhooks1764000790000,
   FindDeliveries1764000791000,
+  SampleLess1764000792000,
   // one a line
 ];

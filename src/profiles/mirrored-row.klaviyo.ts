@@ -51,8 +51,8 @@ function text(value: unknown): string | null {
   return typeof value === 'string' ? storedText(value) : null;
 }
 
-/** Of the years that PostgreSQL spells as JavaScript does. */
+/** Of the years that PostgreSQL knows and spells as JavaScript does: 1 to 9999. */
 function instant(value: unknown): string | null {
   const at = toInstant(value);
-  return at !== null && at.length === 24 ? at : null;
+  return at !== null && at.length === 24 && at >= '0001' ? at : null;
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
+import { joinedTexts, SEPARATOR_SQL } from '../mirror/joined-texts';
 import { MirroredRows, type Swept, type Unseen } from '../mirror/mirrored-rows.repository';
 
 /** A person as the mirror keeps them; texts hold nothing that PostgreSQL refuses. */
@@ -20,8 +21,6 @@ export interface MirrorRow {
   document: string;
 }
 
-/** Stands in no JSON text. Splitting one parameter by it costs a third of what an array of documents does. */
-const SEPARATOR = '\x1e';
 /** Of one statement: a profile weighs 1.5 KB as a rule and 100 KB at most. */
 const MAX_ROWS = 2000;
 const MAX_CHARACTERS = 8_000_000;
@@ -40,7 +39,7 @@ const UPSERT = `
     SELECT *, hashtextextended(document, 0) AS fingerprint
     FROM ROWS FROM (unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]), unnest($7::text[]),
       unnest($8::timestamptz[]), unnest($9::timestamptz[]),
-      string_to_table($10, E'\\x1e'), string_to_table($11, E'\\x1e'))
+      string_to_table($10, ${SEPARATOR_SQL}), string_to_table($11, ${SEPARATOR_SQL}))
       AS row (id, email, phone, external_id, name, created_at, updated_at, searchable, document)
   ), kept AS (
     INSERT INTO mirrored_profile AS m (user_id, connection_id, klaviyo_id, email, phone, external_id, name, searchable,
@@ -185,7 +184,7 @@ function parametersOf(userId: number, connectionId: string, rows: readonly Mirro
     rows.map(({ name }) => name),
     rows.map(({ createdAt }) => createdAt),
     rows.map(({ updatedAt }) => updatedAt),
-    rows.map(({ searchable }) => searchable).join(SEPARATOR),
-    rows.map(({ document }) => document).join(SEPARATOR),
+    joinedTexts(rows.map(({ searchable }) => searchable)),
+    joinedTexts(rows.map(({ document }) => document)),
   ];
 }

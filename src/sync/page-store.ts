@@ -53,7 +53,7 @@ export class PageStore {
 
   /**
    * @param cancelled told when somebody asked the run to end
-   * @throws LeaseLost; DatabaseError when the database is out of reach
+   * @throws LeaseLost; PagesUndone; DatabaseError when the database is out of reach
    */
   async store(run: HeldRun, pages: readonly ReadPage[], cancelled: () => void): Promise<void> {
     try {
@@ -67,7 +67,7 @@ export class PageStore {
   private async together(run: HeldRun, pages: readonly ReadPage[], cancelled: () => void): Promise<void> {
     const groups = grouped(pages);
     const grown = await this.transactions.run(run.userId, async () => {
-      if (await this.leases.hold(run.userId, run)) cancelled();
+      if (await this.leases.hold(run.userId, run, 'soon')) cancelled();
       const more = new Map<StoredPass, Stored>();
       for (const [of, its] of groups) {
         const rows = its.flatMap((page) => page.rows);
@@ -134,7 +134,10 @@ export class PageStore {
         waitedMs: Math.round(page.waitedMs),
       };
     });
-    const states = [...more].map(([of, stored]) => of.after(stored));
+    const states = [...more].map(([of, stored]) => {
+      const state = of.after(stored);
+      return { ...state, pagesBefore: state.pages - stored.pages };
+    });
     await this.records.record(run.userId, run.id, states, [...places.values()], lines);
   }
 }

@@ -20,6 +20,13 @@ const SWEPT_AT_ONCE = 2000;
 /** Resources whose rows are many: what is known of their distribution decides how reads are planned. */
 const LARGE: ReadonlySet<Resource> = new Set(['profiles', 'memberships', 'events']);
 
+/** Rows of the mirror at the end of a pass; null where they were counted before, and marked in part since. */
+interface Counted {
+  live: number | null;
+  unseen: number | null;
+}
+const UNCOUNTED: Counted = { live: null, unseen: null };
+
 /** A pass whose windows are all read. */
 export interface ReadPass {
   readonly syncer: Syncer;
@@ -30,6 +37,8 @@ export interface ReadPass {
   readonly sweeping: boolean;
   /** Rows that the database refused. */
   readonly quarantined: number;
+  /** Totals as they are. */
+  readonly now: PassState;
   /** Totals as they will be with so many more rows marked as gone. */
   withGone(rows: number): PassState;
   /** They are. */
@@ -48,31 +57,40 @@ export class PassEnding {
 
   /**
    * @returns null when it is done, what it fails of, or `later` when the slice ended before
-   * @throws LeaseLost; DatabaseError
+   * @throws LeaseLost; PagesUndone; DatabaseError
    */
   async end(run: HeldRun, read: ReadPass, halt: Halt): Promise<SyncFault | 'later' | null> {
     const { pass } = read;
     // A row that could not be stored would be taken for one that is gone.
     if (read.quarantined > 0) return this.fail(run, read, 'SYNC_ROWS_REFUSED');
+    const analysed = this.analysed(run, read);
     let live: number | null = null;
     if (pass.kind === 'full') {
-      if (!read.sweeping) {
-        live = await this.believed(run, read);
-        if (live === null) return this.fail(run, read, 'SYNC_TOO_FEW_ROWS');
-      }
-      const swept = await this.sweep(run, read, halt);
+      const counted = read.sweeping ? UNCOUNTED : await this.believed(run, read);
+      if (counted === null) return this.fail(run, read, 'SYNC_TOO_FEW_ROWS');
+      const swept = counted.unseen === 0 ? 0 : await this.sweep(run, read, halt);
       if (swept === null) return 'later';
-      if (live !== null) live -= swept;
+      if (counted.live !== null) live = counted.live - swept;
     }
+    await analysed;
     await this.complete(run, read, live);
     return null;
   }
 
+  /** Beside the rest, and outside the run's transactions: it takes a while, for which nobody should wait for the run's row. */
+  private analysed(run: HeldRun, { syncer }: ReadPass): Promise<void> {
+    if (!LARGE.has(syncer.resource)) return Promise.resolve();
+    const analysed = this.transactions.inTurn(() => this.states.analyse(run.userId));
+    // Where the rest fails first, nobody waits for it any more.
+    analysed.catch(() => undefined);
+    return analysed;
+  }
+
   /**
    * Fewer than half of the rows seen is more likely Klaviyo's fault than true: the first time, nothing is marked.
-   * @returns rows that are not marked yet; null when the pass is not believed
+   * @returns rows that are not marked yet, and those of them that were not seen; null when the pass is not believed
    */
-  private async believed(run: HeldRun, { syncer, pass, before }: ReadPass): Promise<number | null> {
+  private async believed(run: HeldRun, { syncer, pass, before, now }: ReadPass): Promise<Counted | null> {
     return this.held(run, async () => {
       const { live, unseen } = await syncer.unseen(pass);
       const doubted = before?.doubtedRows ?? null;
@@ -81,8 +99,8 @@ export class PassEnding {
         await this.states.save(run.userId, run.connectionId, { ...before, doubtedRows: unseen });
         return null;
       }
-      await this.records.sweeps(run.userId, run.id, syncer.resource);
-      return live;
+      await this.records.sweeps(run.userId, run.id, now);
+      return { live, unseen };
     });
   }
 
@@ -102,10 +120,8 @@ export class PassEnding {
   }
 
   /** @param live rows that are left; null where they are still to be counted */
-  private async complete(run: HeldRun, { syncer, pass, before }: ReadPass, live: number | null): Promise<void> {
+  private async complete(run: HeldRun, { syncer, pass, before, now }: ReadPass, live: number | null): Promise<void> {
     const full = pass.kind === 'full';
-    // Of its own: it may take seconds, for which nobody should have to wait for the run's row.
-    if (LARGE.has(syncer.resource)) await this.transactions.inTurn(() => this.states.analyse(run.userId));
     await this.held(run, async () => {
       await syncer.finished?.(pass);
       const reconciles = syncer.reconciles?.(pass) === true;
@@ -119,12 +135,12 @@ export class PassEnding {
         liveRows: full ? (live ?? (await syncer.unseen(pass)).live) : (before?.liveRows ?? 0),
         doubtedRows: null,
       });
-      await this.records.end(run.userId, run.id, syncer.resource, 'succeeded', null);
+      await this.records.succeeded(run.userId, run.id, now);
     });
   }
 
   private async fail(run: HeldRun, { syncer }: ReadPass, fault: SyncFault): Promise<SyncFault> {
-    await this.held(run, () => this.records.end(run.userId, run.id, syncer.resource, 'failed', fault));
+    await this.held(run, () => this.records.failed(run.userId, run.id, syncer.resource, fault));
     return fault;
   }
 

@@ -3,6 +3,7 @@ import { Db, query } from '../database/scope';
 import type { PassKind, Resource } from '../mirror/resources';
 import type { Part } from '../mirror/syncer';
 import type { PassTotals } from './pass-tally';
+import { PagesUndone } from './sync-faults';
 import type { ResourceStatus } from './sync-resource.entity';
 import type { StoredWindow } from './window';
 
@@ -34,6 +35,12 @@ export interface PassState extends PassCounts, PassTotals {
   covered: number | null;
 }
 
+/** Totals that follow pages which are stored with them. */
+export interface GrownState extends PassState {
+  /** Pages that must be there already. */
+  pagesBefore: number;
+}
+
 /** Where a window stands, as it is now. */
 export interface WindowState extends Omit<StoredWindow, 'divisible' | 'to'> {
   resource: Resource;
@@ -61,7 +68,7 @@ const UPDATE_PASSES = `UPDATE sync_resource r SET fetched = s.fetched, upserted 
     waited_ms = round(s."waitedMs"), requests_by_operation = s."byOperation", covered = coalesce(s.covered, r.covered)`;
 const FROM_PASSES = `FROM jsonb_to_recordset($3::jsonb) AS s(resource text, fetched bigint, upserted bigint,
     deleted bigint, quarantined bigint, pages bigint, requests bigint, throttled bigint, "waitedMs" float8,
-    "byOperation" jsonb, covered float8)
+    "byOperation" jsonb, covered float8, "pagesBefore" bigint)
   WHERE r.user_id = $1 AND r.sync_id = $2 AND r.resource = s.resource`;
 
 /**
@@ -154,17 +161,20 @@ export class PassRecordsRepository {
     );
   }
 
-  /** Pages that are stored in the same transaction: where their windows stand now, what they come to, and the log. */
+  /**
+   * Pages that are stored in the same transaction: where their windows stand now, what they come to, and the log.
+   * @throws PagesUndone when those before them are gone
+   */
   async record(
     userId: number,
     syncId: string,
-    passes: readonly PassState[],
+    passes: readonly GrownState[],
     windows: readonly WindowState[],
     pages: readonly PageLine[],
   ): Promise<void> {
-    await this.run(
+    const followed = await this.run(
       userId,
-      `WITH pass AS (${UPDATE_PASSES}, failing_since = NULL ${FROM_PASSES}
+      `WITH pass AS (${UPDATE_PASSES}, failing_since = NULL ${FROM_PASSES} AND r.pages = s."pagesBefore" RETURNING 1
        ), place AS (
          UPDATE sync_window w SET position = ${instant('s.position')}, cursor = s.cursor, fetched = s.fetched,
            pages = s.pages, span_from = ${instant('s."from"')},
@@ -173,15 +183,18 @@ export class PassRecordsRepository {
            position float8, cursor text, status text, fetched bigint, pages bigint)
          WHERE w.user_id = $1 AND w.sync_id = $2 AND w.resource = s.resource AND w.part = s.part
            AND w.window_no = s."windowNo"
-       )
+       ), line AS (
        INSERT INTO sync_page (user_id, sync_id, resource, part, window_no, rows, upserted, quarantined, ms, waited_ms)
        SELECT $1, $2, p.resource, p.part, p."windowNo", p.rows, p.upserted, p.quarantined, p.ms, p."waitedMs"
        FROM ROWS FROM (jsonb_to_recordset($5::jsonb) AS (resource text, part text, "windowNo" integer, rows integer,
          upserted integer, quarantined integer, ms integer, "waitedMs" integer)) WITH ORDINALITY
          AS p(resource, part, "windowNo", rows, upserted, quarantined, ms, "waitedMs", place)
-       ORDER BY p.place`,
+       ORDER BY p.place
+       )
+       SELECT 1 FROM pass`,
       [userId, syncId, JSON.stringify(passes), JSON.stringify(windows), JSON.stringify(pages)],
     );
+    if (followed.length < passes.length) throw new PagesUndone();
   }
 
   /** Totals of resources that nobody stores pages of just now. */
@@ -201,28 +214,34 @@ export class PassRecordsRepository {
     return rows[0]?.ms ?? 0;
   }
 
-  /** It is decided that what the pass did not see is gone. */
-  async sweeps(userId: number, syncId: string, resource: Resource): Promise<void> {
-    await this.run(
+  /** It is decided that what the pass did not see is gone. @throws PagesUndone when it saw more than is stored */
+  async sweeps(userId: number, syncId: string, { resource, pages }: PassState): Promise<void> {
+    const decided = await this.run(
       userId,
-      'UPDATE sync_resource SET sweeping = true WHERE user_id = $1 AND sync_id = $2 AND resource = $3',
-      [userId, syncId, resource],
+      `UPDATE sync_resource SET sweeping = true
+       WHERE user_id = $1 AND sync_id = $2 AND resource = $3 AND pages = $4 RETURNING 1`,
+      [userId, syncId, resource, pages],
     );
+    if (decided.length === 0) throw new PagesUndone();
   }
 
-  async end(
-    userId: number,
-    syncId: string,
-    resource: Resource,
-    status: 'succeeded' | 'failed',
-    errorCode: string | null,
-  ): Promise<void> {
+  /** @throws PagesUndone when it read more than is stored */
+  async succeeded(userId: number, syncId: string, { resource, pages }: PassState): Promise<void> {
+    const ended = await this.run(
+      userId,
+      `UPDATE sync_resource SET status = 'succeeded', error_code = NULL, finished_at = clock_timestamp(), covered = 1
+       WHERE user_id = $1 AND sync_id = $2 AND resource = $3 AND pages = $4 RETURNING 1`,
+      [userId, syncId, resource, pages],
+    );
+    if (ended.length === 0) throw new PagesUndone();
+  }
+
+  async failed(userId: number, syncId: string, resource: Resource, errorCode: string): Promise<void> {
     await this.run(
       userId,
-      `UPDATE sync_resource SET status = $4, error_code = $5, finished_at = clock_timestamp(),
-         covered = CASE WHEN $4 = 'succeeded' THEN 1 ELSE covered END
+      `UPDATE sync_resource SET status = 'failed', error_code = $4, finished_at = clock_timestamp()
        WHERE user_id = $1 AND sync_id = $2 AND resource = $3`,
-      [userId, syncId, resource, status, errorCode],
+      [userId, syncId, resource, errorCode],
     );
   }
 

@@ -211,7 +211,7 @@ export class PassRunner {
     const { userId, id, connectionId } = work.run;
     await work.held(async () => {
       await work.records.tally(userId, id, [this.ledger.now]);
-      await work.records.end(userId, id, syncer.resource, 'failed', code);
+      await work.records.failed(userId, id, syncer.resource, code);
     });
     this.logger.warn({
       msg: 'a resource was not synchronised',

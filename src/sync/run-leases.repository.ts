@@ -98,16 +98,23 @@ export class RunLeasesRepository {
   /**
    * Makes sure, inside a transaction, that the run is ours until its end: nobody takes it and no disconnection removes it
    * meanwhile. The connection is held first, as a disconnection holds it.
+   * @param commit `soon`: nobody waits until the disk has the commit. PostgreSQL dying within the next second may then
+   * undo it, whole and together with all that came after it: fit for pages, which are asked for again from where they stand
    * @returns whether somebody asked the run to end. @throws LeaseLost
    */
-  async hold(userId: number, { id, lease, connectionId }: HeldRun): Promise<boolean> {
+  async hold(
+    userId: number,
+    { id, lease, connectionId }: HeldRun,
+    commit: 'durable' | 'soon' = 'durable',
+  ): Promise<boolean> {
     return this.only(
       await this.db.forUser(userId, (manager) =>
         query<{ cancelled: boolean }>(
           manager,
           `WITH c AS MATERIALIZED (SELECT 1 FROM connection WHERE user_id = $1 AND id = $4 FOR KEY SHARE)
            SELECT r.cancel_requested_at IS NOT NULL AS cancelled,
-             set_config('idle_in_transaction_session_timeout', '${STOPPED_MS}', true)
+             set_config('idle_in_transaction_session_timeout', '${STOPPED_MS}', true),
+             ${commit === 'soon' ? "set_config('synchronous_commit', 'off', true)" : 'NULL'}
            FROM sync_run r CROSS JOIN c
            WHERE r.user_id = $1 AND r.id = $2 AND r.lease = $3 AND r.status = 'running' FOR SHARE OF r`,
           [userId, id, lease, connectionId],

@@ -20,6 +20,15 @@ export class LeaseLost extends Error {
   override readonly name = 'LeaseLost';
 }
 
+/** PostgreSQL broke down and came back without pages that it had said are stored: where they stand is read anew. */
+export class PagesUndone extends Error {
+  override readonly name = 'PagesUndone';
+
+  constructor() {
+    super('PostgreSQL came back without the pages that were stored last');
+  }
+}
+
 /** Klaviyo's pages of a window lead in a circle. */
 export class PagesRepeat extends Error {
   override readonly name = 'PagesRepeat';
@@ -37,7 +46,7 @@ export type Verdict =
   | { kind: 'restart' }
   /** Klaviyo refused the key: the run ends, unless there is a new one. */
   | { kind: 'key' }
-  /** Our database is out of reach, the process stops, or another worker has the run: the slice ends. */
+  /** Our database is or was out of reach, the process stops, or another worker has the run: the slice ends. */
   | { kind: 'stop' };
 
 /** Where Klaviyo failed and said no time. */
@@ -45,7 +54,7 @@ const PAUSE_SECONDS = 5;
 
 export function verdictOf(error: unknown): Verdict {
   if (error instanceof DatabaseError && !isRefused(error)) return { kind: 'stop' };
-  if (error instanceof LeaseLost) return { kind: 'stop' };
+  if (error instanceof LeaseLost || error instanceof PagesUndone) return { kind: 'stop' };
   if (error instanceof PagesRepeat) return { kind: 'fail', code: 'SYNC_PAGES_REPEAT' };
   if (!(error instanceof AppError)) return { kind: 'fail', code: 'INTERNAL' };
   if (isCursorExpired(error)) return { kind: 'restart' };

@@ -23,8 +23,11 @@ export interface Reading {
   readonly onPage: (rows: number) => void;
 }
 
-/** Pages of a window that were asked for and are not stored: what is asked for twice after a crash. */
-const MOST_UNSTORED = 2;
+/**
+ * Pages of a window that were asked for and are not stored, which is what is asked for twice after a crash. Fewer would
+ * leave whoever stores them without work while the next ones are taken apart.
+ */
+const MOST_UNSTORED = 4;
 
 /** Reads a window page after page: the next one travels while the last is stored. */
 export class WindowReader {

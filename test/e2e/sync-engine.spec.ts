@@ -314,6 +314,46 @@ describe('a synchronisation', () => {
       expect(sync.progress.resources.filter(({ status }) => ['pending', 'running'].includes(status))).toEqual([]);
     });
 
+    it('reads again what a PostgreSQL that broke down and came back has lost', async () => {
+      const reader = await stage.someone({ profiles: 2500, latencyMs: 200 });
+      const id = await stage.begin(reader, { resources: ['profiles'] });
+      const stored = async () => {
+        const [row] = await stage.sql<{ pages: string }>('SELECT pages FROM sync_resource WHERE sync_id = $1', [id]);
+        return Number(row?.pages);
+      };
+      await until(stored, (pages) => pages >= 2);
+      await stage.sql(`BEGIN ISOLATION LEVEL REPEATABLE READ;
+        CREATE TABLE kept_resource AS SELECT * FROM sync_resource WHERE sync_id = '${id}';
+        CREATE TABLE kept_window AS SELECT * FROM sync_window WHERE sync_id = '${id}';
+        CREATE TABLE kept_profile AS SELECT klaviyo_id FROM mirrored_profile
+          WHERE connection_id = '${reader.connectionId}';
+        COMMIT`);
+      try {
+        const [kept] = await stage.sql<{ pages: string }>('SELECT pages FROM kept_resource');
+        await until(stored, (pages) => pages >= Number(kept?.pages) + 4);
+        // What was committed since is gone, all of it at once.
+        const lost = await stage.sql(`WITH resource AS (
+            UPDATE sync_resource r SET pages = k.pages, fetched = k.fetched
+            FROM kept_resource k WHERE r.sync_id = k.sync_id
+          ), cut AS (
+            DELETE FROM sync_window WHERE sync_id = '${id}' AND window_no NOT IN (SELECT window_no FROM kept_window)
+          ), place AS (
+            UPDATE sync_window w SET span_from = k.span_from, span_to = k.span_to, position = k.position,
+              cursor = k.cursor, status = k.status, pages = k.pages, fetched = k.fetched
+            FROM kept_window k WHERE w.sync_id = k.sync_id AND w.window_no = k.window_no
+          ), gone AS (
+            DELETE FROM mirrored_profile WHERE connection_id = '${reader.connectionId}'
+              AND klaviyo_id NOT IN (SELECT klaviyo_id FROM kept_profile) RETURNING 1
+          )
+          SELECT 1 FROM gone`);
+        expect(lost.length).toBeGreaterThan(100);
+      } finally {
+        await stage.sql('DROP TABLE IF EXISTS kept_resource, kept_window, kept_profile');
+      }
+      succeeded(await stage.over(reader, id));
+      expect(await stage.differences(reader, ['profiles'])).toEqual([]);
+    });
+
     it('stores everything but the rows that the database refuses, and says so', async () => {
       const reader = await stage.someone({ profiles: 250 });
       await reader.seed('profiles', { email: 'poison@example.com' });
