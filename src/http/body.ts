@@ -1,11 +1,11 @@
-import { Readable, type Transform } from 'node:stream';
+import { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError, invalid } from '../common/errors';
 import { rulesOf } from '../common/route-rules';
 import { checkJson } from './json-check';
 import { repeatedFields } from './repeated-fields';
-import { UnreadBody } from './unread-body';
+import { UnreadBody, type Decoder } from './unread-body';
 
 const MEGABYTE = 1024 * 1024;
 const DEFAULT_BODY_LIMIT = MEGABYTE;
@@ -87,7 +87,7 @@ async function readBody(request: FastifyRequest, payload: Readable, limit: numbe
   return Buffer.concat(chunks, size);
 }
 
-function decoderOf(encoding: string | undefined): Transform | undefined {
+function decoderOf(encoding: string | undefined): Decoder | undefined {
   switch ((encoding ?? 'identity').trim().toLowerCase()) {
     case 'identity':
       return undefined;

@@ -1,27 +1,27 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable, Transform } from 'node:stream';
+import type { Zlib } from 'node:zlib';
 import type { AppError } from '../common/errors';
 
 /** Compressed JSON comes to a tenth or so; what grows more than this is no JSON but a trap. */
 const MAX_GROWTH = 30;
 /** So much may come of whatever little was sent. */
 const FREE_BYTES = 1024 * 1024;
-/** Beyond the limit so much is still looked at, though not kept, so that it can be told whose it is. */
-const OVER_BYTES = 1024 * 1024;
 
-/** A body that did not arrive whole, or not in time. */
+/** A body that did not arrive whole, or not in time, or that has no end. */
 export class BrokenBody extends Error {
   override readonly name = 'BrokenBody';
 }
 
 /** A body as it arrived. */
 export interface WholeBody {
-  /** After decompression; of one that is too large, none. */
+  /** After decompression. */
   chunks: readonly Buffer[];
   size: number;
-  /** What to answer to one that is too large; undefined: it is not. */
-  tooLarge: AppError | undefined;
 }
+
+/** Tells how much it has taken in. */
+export type Decoder = Transform & Pick<Zlib, 'bytesWritten'>;
 
 /** A body of which nothing was read yet: a handler that refuses the call for its headers never pays for it. */
 export class UnreadBody {
@@ -29,7 +29,7 @@ export class UnreadBody {
     private readonly headers: IncomingHttpHeaders,
     private readonly payload: Readable,
     private readonly limit: number,
-    private readonly decoderOf: (encoding: string | undefined) => Transform | undefined,
+    private readonly decoderOf: (encoding: string | undefined) => Decoder | undefined,
     private readonly tooLarge: (limit: number) => AppError,
   ) {}
 
@@ -44,15 +44,13 @@ export class UnreadBody {
    * The bytes after decompression.
    * @param withinMs for all of it, however slowly it drips
    * @param onChunk sees each piece as it arrives; what it throws ends the reading
-   * @throws BrokenBody; what `onChunk` throws
+   * @throws BrokenBody, also once it turns out to be larger than the limit; what `onChunk` throws
    */
   async read(withinMs: number, onChunk: (chunk: Buffer) => void): Promise<WholeBody> {
     const decoder = this.decoderOf(this.headers['content-encoding']);
     const { payload, limit } = this;
     const source = decoder ?? payload;
-    let sent = 0;
-    const count = (chunk: Buffer): void => void (sent += chunk.length);
-    let chunks: Buffer[] = [];
+    const chunks: Buffer[] = [];
     let size = 0;
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -61,15 +59,15 @@ export class UnreadBody {
         timer = setTimeout(broken, withinMs);
         source.on('data', (chunk: Buffer) => {
           size += chunk.length;
-          const isTrap = decoder !== undefined && size > FREE_BYTES && size > sent * MAX_GROWTH;
-          if (isTrap || size > limit + OVER_BYTES) {
+          // By what was unpacked, not by what has arrived: that is ahead by as much as the trap needs.
+          const isTrap = decoder !== undefined && size > FREE_BYTES && size > decoder.bytesWritten * MAX_GROWTH;
+          if (isTrap || size > limit) {
             broken();
             return;
           }
           try {
             onChunk(chunk);
-            if (size > limit) chunks = [];
-            else chunks.push(chunk);
+            chunks.push(chunk);
           } catch (error) {
             fail(error instanceof Error ? error : new BrokenBody());
           }
@@ -79,9 +77,9 @@ export class UnreadBody {
           stream.once('error', broken).once('close', () => {
             if (!stream.readableEnded) broken();
           });
-        if (decoder) payload.on('data', count).pipe(decoder);
+        if (decoder) payload.pipe(decoder);
       });
-      return { chunks, size, tooLarge: size > limit ? this.tooLarge(limit) : undefined };
+      return { chunks, size };
     } finally {
       clearTimeout(timer);
       // What is still to come is not for us: the line ends with the answer.

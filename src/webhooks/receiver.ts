@@ -1,4 +1,4 @@
-import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { WrongCredentials } from '../auth/attempts';
@@ -90,7 +90,7 @@ export class WebhookReceiver {
     }
   }
 
-  /** Until the signature holds, whatever is wrong with the body is answered alike. */
+  /** Until the signature holds, whatever is wrong with the body is answered alike; one without end is not even hashed. */
   private async readGenuine(
     call: ReceiverCall,
     credentials: Credentials,
@@ -98,15 +98,10 @@ export class WebhookReceiver {
     known: readonly KnownWebhook[],
     room: BodyRoom,
   ): Promise<{ webhook: KnownWebhook; delivery: SignedDelivery }> {
-    const checks = known.map((webhook) => ({ webhook, check: new SignatureCheck(webhook.secrets) }));
-    const whole = await this.read(call, body, (chunk) => {
-      room.add(chunk.length);
-      for (const { check } of checks) check.update(chunk);
-    });
-    const found = checks.filter(({ check }) => check.holds(credentials)).map(({ webhook }) => webhook);
+    const whole = await this.read(call, body, (chunk) => room.add(chunk.length));
+    const found = await signersAmong(known, whole.chunks, credentials);
     const signers = found.length > 0 ? found : await this.signersNow(known, credentials, whole.chunks);
     if (signers.length === 0) throw this.refusal(call);
-    if (whole.tooLarge) throw whole.tooLarge;
     const delivery = readDelivery(Buffer.concat(whole.chunks, whole.size));
     const webhook = signers.find(
       ({ accountId }) => delivery.webhookId === credentials.webhookId && delivery.accountId === accountId,
@@ -133,12 +128,15 @@ export class WebhookReceiver {
   ): Promise<readonly KnownWebhook[]> {
     const now = (await this.inTime(this.webhooks.again(credentials.webhookId))) ?? [];
     const old = tried.flatMap(({ secrets }) => secrets);
-    const signers: KnownWebhook[] = [];
-    for (const webhook of now) {
-      const fresh = webhook.secrets.filter((secret) => !old.some((one) => one.equals(secret)));
-      if (fresh.length > 0 && (await isSignedInPieces(fresh, chunks, credentials))) signers.push(webhook);
-    }
-    return signers;
+    const renewed = now.map((webhook) => ({
+      ...webhook,
+      secrets: webhook.secrets.filter((secret) => !old.some((one) => one.equals(secret))),
+    }));
+    return signersAmong(
+      renewed.filter(({ secrets }) => secrets.length > 0),
+      chunks,
+      credentials,
+    );
   }
 
   private async keep(
@@ -203,21 +201,23 @@ export class WebhookReceiver {
   }
 }
 
-async function isSignedInPieces(
-  secrets: readonly KeyObject[],
+/** Whoever signed a body, found out piece by piece, so that no moment costs much. */
+async function signersAmong(
+  webhooks: readonly KnownWebhook[],
   chunks: readonly Buffer[],
   credentials: Credentials,
-): Promise<boolean> {
-  const check = new SignatureCheck(secrets);
+): Promise<readonly KnownWebhook[]> {
+  if (webhooks.length === 0) return [];
+  const checks = webhooks.map((webhook) => ({ webhook, check: new SignatureCheck(webhook.secrets) }));
   let bytes = 0;
   for (const chunk of chunks) {
-    check.update(chunk);
+    for (const { check } of checks) check.update(chunk);
     bytes += chunk.length;
     if (bytes < PIECE_BYTES) continue;
     bytes = 0;
     await nextTurn();
   }
-  return check.holds(credentials);
+  return checks.filter(({ check }) => check.holds(credentials)).map(({ webhook }) => webhook);
 }
 
 function outcomeOf(error: unknown): string {
