@@ -1,19 +1,14 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { startPostgres, type RunningPostgres } from '../../ops/dev/embedded-postgres';
-import { migrate } from '../../src/database/migrate';
-import { build } from '../medium/openapi-build';
 import { createDatabase, type TestDatabase } from '../support/database';
+import { chance, PATIENT, SEED, sql } from '../support/drill';
+import { OwnPostgres } from '../support/own-postgres';
 import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
-import { atOnce, Callers, chance, connect, get, marksOf, Process, sql, until } from './crash-stage';
+import { BuiltService } from '../support/service';
+import { until } from '../support/until';
+import { atOnce, Callers, marksOf } from './crash-stage';
 
-/** `npm run drill:crash` has more rounds; the seed is another one each time, and can be given. */
+/** `npm run drill:crash` has more rounds. */
 const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 2);
-const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 1_000_000);
-/** Leases of dead processes are waited for in earnest. */
-const PATIENT = process.env['CRASH_PATIENT'] === 'true';
 const LONG = 120_000 + ROUNDS * 30_000;
 jest.setTimeout(LONG);
 
@@ -22,29 +17,23 @@ const WAITING = `SELECT status, attempts, last_error, lease IS NOT NULL AS lease
   FROM sent_event WHERE status <> 'sent' ORDER BY next_attempt_at LIMIT 5`;
 
 describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
-  let main: string;
+  let built: BuiltService;
   let sandbox: Sandbox;
   let stopped: Promise<void>;
-  const started: Process[] = [];
   beforeAll(async () => {
     console.log(`CRASH_SEED=${SEED} CRASH_ROUNDS=${ROUNDS}`);
-    [main, sandbox] = await Promise.all([build('crash'), startSandbox()]);
+    sandbox = await startSandbox();
+    built = new BuiltService('crash', { KLAVIYO_API_BASE_URL: sandbox.url });
+    await built.build();
     // Most of this one is waiting, so it goes on beside the others; its failure is told by its own test.
     stopped = stopsInTime();
     stopped.catch(() => undefined);
   });
   afterAll(async () => {
     await stopped.catch(() => undefined);
-    await Promise.all(started.map((service) => service.kill()));
+    await built.stop();
     await sandbox.stop();
   });
-
-  async function launch(databaseUrl: string, env: Record<string, string> = {}): Promise<Process> {
-    const service = await Process.at(main, databaseUrl, sandbox.url, env);
-    started.push(service);
-    await service.start();
-    return service;
-  }
 
   /** Events that a caller was told are taken, and that are not exactly once at Klaviyo. */
   async function wrong(callers: Callers, account: SandboxAccount): Promise<string[]> {
@@ -73,9 +62,9 @@ describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
       // The unkind reading of what Klaviyo leaves open: an append that arrives twice adds twice.
       const switches = { appendDuplicates: true };
       const account = await sandbox.createAccount({ limits: 'off', latencyMs: 20, jitterMs: 40, switches });
-      const service = await launch(database.url, { REQUEST_DEADLINE_MS: '6000', KLAVIYO_TIMEOUT_MS: '2000' });
-      await connect(service.url, USER, account);
-      const callers = new Callers(service.url, USER, SEED);
+      const service = await built.launch(database.url, { REQUEST_DEADLINE_MS: '6000', KLAVIYO_TIMEOUT_MS: '2000' });
+      await service.connect(USER, account);
+      const callers = new Callers(service, USER, SEED);
       for (let round = 0; round < ROUNDS; round++) {
         callers.begin();
         // A Klaviyo that is down as well leaves events that wait when the process dies.
@@ -96,7 +85,7 @@ describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
       expect(unanswered).toBeGreaterThan(0);
       // Klaviyo is well again, and whatever it answers says so.
       await sandbox.clearFaults(account.id);
-      expect((await get(service.url, `/get-lists?userId=${USER}`)).status).toBe(200);
+      expect((await service.get(`/get-lists?userId=${USER}`)).status).toBe(200);
       await allSent(database.url);
       expect(await wrong(callers, account)).toEqual([]);
       await askedAgain(callers, account.id);
@@ -138,10 +127,10 @@ describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
     const database = await createDatabase();
     try {
       const account = await sandbox.createAccount({ limits: 'off' });
-      const service = await launch(database.url);
-      await connect(service.url, USER, account);
+      const service = await built.launch(database.url);
+      await service.connect(USER, account);
       await sandbox.fault(account.id, { preset: '503', times: 'forever', match: { operation: 'createEvent' } });
-      const callers = new Callers(service.url, USER, SEED);
+      const callers = new Callers(service, USER, SEED);
       const event = { eventType: 'Waiting', eventData: { mark: 'waiting' }, profile: { externalId: 'p' } };
       const body = { userId: USER, event };
       const wish = {
@@ -161,7 +150,7 @@ describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
       );
       await sandbox.clearFaults(account.id);
       await service.start();
-      expect((await get(service.url, `/get-lists?userId=${USER}`)).status).toBe(200);
+      expect((await service.get(`/get-lists?userId=${USER}`)).status).toBe(200);
       await until('the event is sent', async () => (await marksOf(sandbox, account)).get('waiting') === 1, 15_000);
     } finally {
       await database.drop();
@@ -176,19 +165,19 @@ describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
     const database = await createDatabase();
     try {
       const account = await sandbox.createAccount({ limits: 'off' });
-      const service = await launch(database.url, { REQUEST_DEADLINE_MS: '60000', KLAVIYO_TIMEOUT_MS: '60000' });
-      await connect(service.url, USER, account);
+      const service = await built.launch(database.url, { REQUEST_DEADLINE_MS: '60000', KLAVIYO_TIMEOUT_MS: '60000' });
+      await service.connect(USER, account);
       for (const [operation, ms] of [
         ['getLists', 3000],
         ['getSegments', 60_000],
         ['createEvent', 60_000],
       ] as const)
         await sandbox.fault(account.id, { match: { operation }, fault: { kind: 'delay', ms }, times: 'forever' });
-      const callers = new Callers(service.url, USER, SEED);
+      const callers = new Callers(service, USER, SEED);
       const event = { eventType: 'Stopped', eventData: { mark: 'stopped' }, profile: { externalId: 'p' } };
       const began = performance.now();
-      const finishes = get(service.url, `/get-lists?userId=${USER}`);
-      const hangs = get(service.url, `/get-segments?userId=${USER}`).then(async (answer) => ({
+      const finishes = service.get(`/get-lists?userId=${USER}`);
+      const hangs = service.get(`/get-segments?userId=${USER}`).then(async (answer) => ({
         answer,
         body: (await answer.json()) as Record<string, unknown>,
         ms: performance.now() - began,
@@ -230,34 +219,26 @@ describe(`a service that dies (seed ${SEED}, ${ROUNDS} rounds)`, () => {
   }
 
   describe('with its database', () => {
-    let folder: string;
-    let postgres: RunningPostgres;
-    const startDatabase = () => startPostgres({ dataDir: join(folder, 'postgres'), settings: { fsync: 'off' } });
+    let postgres: OwnPostgres;
     beforeAll(async () => {
-      folder = mkdtempSync(join(tmpdir(), 'crash-'));
-      chmodSync(folder, 0o711); // PostgreSQL runs as another user when we are root.
-      postgres = await startDatabase();
-      await migrate(postgres.url);
+      postgres = await OwnPostgres.open();
     });
-    afterAll(async () => {
-      await postgres.stop();
-      rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
-    });
+    afterAll(() => postgres.remove());
 
     it('says 503 with Retry-After, and goes on by itself when it is back', async () => {
       const account = await sandbox.createAccount({ limits: 'off', latencyMs: 20 });
-      const service = await launch(postgres.url);
-      await connect(service.url, USER, account);
-      const callers = new Callers(service.url, USER, SEED);
+      const service = await built.launch(postgres.url);
+      await service.connect(USER, account);
+      const callers = new Callers(service, USER, SEED);
       callers.begin();
       await wait(700);
       await postgres.stop();
-      await until('calls are refused', () => Promise.resolve(callers.refused.length >= 6), 15_000);
+      await until('calls are refused', () => callers.refused.length >= 6, 15_000);
       expect((await fetch(`${service.url}/health/live`)).status).toBe(200);
       expect((await fetch(`${service.url}/health/ready`)).status).toBe(503);
-      postgres = await startDatabase();
+      await postgres.start();
       const before = callers.accepted.length;
-      await until('calls are taken again', () => Promise.resolve(callers.accepted.length > before + 5), 30_000);
+      await until('calls are taken again', () => callers.accepted.length > before + 5, 30_000);
       await callers.end();
       expect(service.isRunning).toBe(true);
       for (const { status, text, retryAfter } of callers.refused) {

@@ -1,19 +1,15 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { startPostgres } from '../../ops/dev/embedded-postgres';
-import { migrate } from '../../src/database/migrate';
-import { build } from '../medium/openapi-build';
 import { createDatabase } from '../support/database';
+import { chance, SEED, sql } from '../support/drill';
 import { differences } from '../support/mirror-digest';
+import { OwnPostgres } from '../support/own-postgres';
 import { startSandbox, type Sandbox, type SandboxAccount } from '../support/sandbox';
-import { chance, connect, get, post, Process, sql, until } from './crash-stage';
+import { BuiltService, type ServiceProcess } from '../support/service';
+import { until } from '../support/until';
 import type { ShownSync } from './sync-engine-stage';
 
-/** A drill has more kills; the seed is another one each time, and can be given. */
+/** A drill has more kills. */
 const KILLS = Number(process.env['SYNC_KILLS'] ?? 4);
-const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 1_000_000);
 const USER = 808;
 jest.setTimeout(120_000 + KILLS * 20_000);
 
@@ -30,47 +26,48 @@ const ACCOUNT = {
 };
 
 describe(`a synchronisation whose worker dies (seed ${SEED}, ${KILLS} kills)`, () => {
-  let main: string;
+  let built: BuiltService;
   let sandbox: Sandbox;
-  const started: Process[] = [];
   beforeAll(async () => {
     console.log(`CRASH_SEED=${SEED} SYNC_KILLS=${KILLS}`);
-    [main, sandbox] = await Promise.all([build('sync-crash'), startSandbox()]);
+    sandbox = await startSandbox();
+    built = new BuiltService('sync-crash', { KLAVIYO_API_BASE_URL: sandbox.url });
+    await built.build();
   });
   afterAll(async () => {
-    await Promise.all(started.map((service) => service.kill()));
+    await built.stop();
     await sandbox.stop();
   });
 
-  async function launch(databaseUrl: string): Promise<Process> {
-    const service = await Process.at(main, databaseUrl, sandbox.url, { SYNC_INTERVAL_MINUTES: '0' });
-    started.push(service);
-    await service.start();
-    return service;
-  }
-
-  async function begin(service: Process, account: SandboxAccount): Promise<string> {
-    await connect(service.url, USER, account);
+  async function begin(service: ServiceProcess, account: SandboxAccount): Promise<string> {
+    await service.connect(USER, account);
     await sandbox.clearRequests(account.id);
-    const answer = await post(service.url, '/sync', { userId: USER });
+    const answer = await service.post('/sync', { userId: USER });
     expect(answer.status).toBe(202);
     return ((await answer.json()) as { sync: { id: string } }).sync.id;
   }
 
-  const look = async (service: Process, id: string): Promise<ShownSync> => {
-    const answer = await get(service.url, `/sync/${id}?userId=${USER}`);
+  const look = async (service: ServiceProcess, id: string): Promise<ShownSync> => {
+    const answer = await service.get(`/sync/${id}?userId=${USER}`);
     return ((await answer.json()) as { sync: ShownSync }).sync;
   };
 
-  async function over(service: Process, id: string): Promise<ShownSync> {
+  async function over(service: ServiceProcess, id: string): Promise<ShownSync> {
     await until(
       'the run is over',
       async () =>
-        (await get(service.url, `/sync/${id}?userId=${USER}`)).ok && (await look(service, id)).status !== 'running',
+        (await service.get(`/sync/${id}?userId=${USER}`)).ok && (await look(service, id)).status !== 'running',
       90_000,
     );
     return look(service, id);
   }
+
+  const pagesStored = (databaseUrl: string) =>
+    until(
+      'pages are stored',
+      async () => (await sql(databaseUrl, 'SELECT 1 FROM sync_page LIMIT 5')).length === 5,
+      20_000,
+    );
 
   async function equals(databaseUrl: string, account: SandboxAccount): Promise<void> {
     const [connection] = await sql<{ id: string }>(databaseUrl, 'SELECT id FROM connection');
@@ -108,7 +105,7 @@ describe(`a synchronisation whose worker dies (seed ${SEED}, ${KILLS} kills)`, (
     const database = await createDatabase();
     try {
       const account = await sandbox.createAccount(ACCOUNT);
-      const service = await launch(database.url);
+      const service = await built.launch(database.url);
       const id = await begin(service, account);
       let inFlight = 0;
       let kills = 0;
@@ -146,16 +143,12 @@ describe(`a synchronisation whose worker dies (seed ${SEED}, ${KILLS} kills)`, (
     const database = await createDatabase();
     try {
       const account = await sandbox.createAccount(ACCOUNT);
-      const first = await launch(database.url);
+      const first = await built.launch(database.url);
       const id = await begin(first, account);
-      await until(
-        'pages are stored',
-        async () => (await sql(database.url, 'SELECT 1 FROM sync_page LIMIT 5')).length === 5,
-        20_000,
-      );
+      await pagesStored(database.url);
       process.kill(first.pid!, 'SIGSTOP');
       await expire(database.url);
-      const second = await launch(database.url);
+      const second = await built.launch(database.url);
       const [before] = await sql<{ n: number }>(database.url, 'SELECT count(*)::int AS n FROM sync_page');
       await until(
         'the other goes on',
@@ -169,8 +162,8 @@ describe(`a synchronisation whose worker dies (seed ${SEED}, ${KILLS} kills)`, (
       expect(await over(second, id)).toMatchObject({ status: 'succeeded' });
       await equals(database.url, account);
       await addsUp(database.url);
-      await until('it says so', () => Promise.resolve(first.output.includes('went on elsewhere')), 20_000);
-      expect(second.output).not.toContain('went on elsewhere');
+      await until('it says so', () => first.stdout.includes('went on elsewhere'), 20_000);
+      expect(second.stdout).not.toContain('went on elsewhere');
     } finally {
       await database.drop();
     }
@@ -180,13 +173,9 @@ describe(`a synchronisation whose worker dies (seed ${SEED}, ${KILLS} kills)`, (
     const database = await createDatabase();
     try {
       const account = await sandbox.createAccount(ACCOUNT);
-      const service = await launch(database.url);
+      const service = await built.launch(database.url);
       const id = await begin(service, account);
-      await until(
-        'pages are stored',
-        async () => (await sql(database.url, 'SELECT 1 FROM sync_page LIMIT 5')).length === 5,
-        20_000,
-      );
+      await pagesStored(database.url);
       const { code } = await service.terminate();
       expect(code).toBe(0);
       expect(await sql(database.url, 'SELECT status, lease FROM sync_run')).toEqual([
@@ -202,29 +191,20 @@ describe(`a synchronisation whose worker dies (seed ${SEED}, ${KILLS} kills)`, (
   });
 
   it('goes on when its database is back', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'sync-crash-'));
-    chmodSync(folder, 0o711); // PostgreSQL runs as another user when we are root.
-    const startDatabase = () => startPostgres({ dataDir: join(folder, 'postgres'), settings: { fsync: 'off' } });
-    let postgres = await startDatabase();
+    const postgres = await OwnPostgres.open();
     try {
-      await migrate(postgres.url);
       const account = await sandbox.createAccount(ACCOUNT);
-      const service = await launch(postgres.url);
+      const service = await built.launch(postgres.url);
       const id = await begin(service, account);
-      await until(
-        'pages are stored',
-        async () => (await sql(postgres.url, 'SELECT 1 FROM sync_page LIMIT 5')).length === 5,
-        20_000,
-      );
+      await pagesStored(postgres.url);
       await postgres.stop();
-      postgres = await startDatabase();
+      await postgres.start();
       expect(await over(service, id)).toMatchObject({ status: 'succeeded' });
       await equals(postgres.url, account);
       await addsUp(postgres.url);
       await service.kill();
     } finally {
-      await postgres.stop();
-      rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+      await postgres.remove();
     }
   });
 });

@@ -1,6 +1,6 @@
 import type { Sandbox, SandboxAccount } from '../support/sandbox';
+import type { ServiceProcess } from '../support/service';
 import { API } from '../support/walk';
-import { connect, post } from './crash-stage';
 import { headerDate, sign } from './webhook-receiver-stage';
 
 /** What Klaviyo knows of a webhook that it delivers to. */
@@ -17,14 +17,14 @@ export interface SignedDelivery {
 
 /** Connects the account for the user and makes a webhook as a user makes it; the sandbox tells the secret that it was given. */
 export async function hookOf(
-  url: string,
+  service: ServiceProcess,
   userId: number,
   sandbox: Sandbox,
   account: SandboxAccount,
 ): Promise<KlaviyoHook> {
-  await connect(url, userId, account);
+  await service.connect(userId, account);
   const wish = { userId, name: 'h', topics: ['event:klaviyo.opened_email'], delivery: 'push' };
-  const made = await post(url, '/webhooks', wish);
+  const made = await service.post('/webhooks', wish);
   expect(made.status).toBe(201);
   const { webhooks } = await sandbox.control<{ webhooks: { id: string; secret: string }[] }>(
     'GET',

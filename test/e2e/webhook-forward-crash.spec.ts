@@ -1,17 +1,15 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { build } from '../medium/openapi-build';
 import { SECRET, Target } from '../medium/webhook-forward-stage';
 import { createDatabase, type TestDatabase } from '../support/database';
+import { chance, PATIENT, SEED, sql } from '../support/drill';
 import { startSandbox, type Sandbox } from '../support/sandbox';
-import { chance, Process, sql, until } from './crash-stage';
+import { BuiltService, type ServiceProcess } from '../support/service';
+import { until } from '../support/until';
 import { deliver, hookOf, signedDelivery, type KlaviyoHook } from './webhook-crash-stage';
 import { klaviyoEvent } from './webhook-receiver-stage';
 
-/** `CRASH_ROUNDS` has more of them; the seed is another one each time, and can be given. */
+/** `CRASH_ROUNDS` has more of them. */
 const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 3);
-const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 1_000_000);
-/** Leases of dead processes are waited for in earnest. */
-const PATIENT = process.env['CRASH_PATIENT'] === 'true';
 const USER = 809;
 const PROFILES = 40;
 /** Events of one delivery, and how many may be on their way through the service. */
@@ -91,15 +89,17 @@ describe(`a process that dies while it passes events on (seed ${SEED}, ${ROUNDS}
   let sandbox: Sandbox;
   let database: TestDatabase;
   let target: Target;
-  let service: Process;
+  let built: BuiltService;
+  let service: ServiceProcess;
   let klaviyo: Klaviyo;
   /** Arrived and not yet answered. */
   let open = 0;
 
   beforeAll(async () => {
     console.log(`CRASH_SEED=${SEED} CRASH_ROUNDS=${ROUNDS}`);
-    const [main, stand] = await Promise.all([build('webhook-forward-crash'), startSandbox()]);
-    sandbox = stand;
+    sandbox = await startSandbox();
+    built = new BuiltService('webhook-forward-crash', { KLAVIYO_API_BASE_URL: sandbox.url });
+    await built.build();
     database = await createDatabase();
     target = await Target.open();
     target.answer = ({ headers, body }, response) => {
@@ -118,18 +118,17 @@ describe(`a process that dies while it passes events on (seed ${SEED}, ${ROUNDS}
         response.writeHead(204).end();
       }, random() * LONGEST_ANSWER_MS);
     };
-    service = await Process.at(main, database.url, sandbox.url, {
+    service = await built.launch(database.url, {
       PUBLIC_BASE_URL: 'https://hooks.example.com',
       EVENT_FORWARD_URL: target.url,
       EVENT_FORWARD_SECRET: SECRET,
     });
-    await service.start();
     const account = await sandbox.createAccount({ limits: 'off', profiles: 3, plan: { advancedKdp: true } });
-    const hook = await hookOf(service.url, USER, sandbox, account);
+    const hook = await hookOf(service, USER, sandbox, account);
     klaviyo = new Klaviyo(service.url, hook, random, () => firsts.size);
   });
   afterAll(async () => {
-    await service.kill();
+    await built.stop();
     await target.close();
     await database.drop();
     await sandbox.stop();
@@ -146,16 +145,16 @@ describe(`a process that dies while it passes events on (seed ${SEED}, ${ROUNDS}
     klaviyo.begin();
     for (let round = 0; round < ROUNDS; round++) {
       const before = firsts.size;
-      await until('events arrive', () => Promise.resolve(firsts.size > before), LIMIT_MS);
+      await until('events arrive', () => firsts.size > before, LIMIT_MS);
       await wait(random() * 800);
       // At a moment when something has arrived of which it cannot know yet.
-      await until('something is under way', () => Promise.resolve(open > 0), LIMIT_MS);
+      await until('something is under way', () => open > 0, LIMIT_MS);
       await service.kill();
       await expireLeases();
       await service.start();
     }
     await klaviyo.end();
-    await until('all have arrived', () => Promise.resolve(firsts.size >= klaviyo.acknowledged), LIMIT_MS);
+    await until('all have arrived', () => firsts.size >= klaviyo.acknowledged, LIMIT_MS);
     const numbers = [...firsts.keys()].sort((a, b) => a - b);
     expect(numbers).toEqual(Array.from({ length: klaviyo.acknowledged }, (_, n) => n));
     expect(klaviyo.acknowledged).toBeGreaterThan(MOST_ON_WAY);

@@ -1,62 +1,18 @@
-import { once } from 'node:events';
-import { connect as connectTo, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { build } from '../medium/openapi-build';
 import { createDatabase, type TestDatabase } from '../support/database';
+import { DatabaseLine } from '../support/database-line';
+import { chance, SEED, sql } from '../support/drill';
 import { startSandbox, type Sandbox } from '../support/sandbox';
-import { chance, Process, sql, until } from './crash-stage';
+import { BuiltService, type ServiceProcess } from '../support/service';
+import { until } from '../support/until';
 import { deliver, hookOf, signedDelivery, type KlaviyoHook, type SignedDelivery } from './webhook-crash-stage';
 import { klaviyoEvent } from './webhook-receiver-stage';
 
-/** `CRASH_ROUNDS` has more of them; the seed is another one each time, and can be given. */
+/** `CRASH_ROUNDS` has more of them. */
 const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 2);
-const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 1_000_000);
 const USER = 808;
 const BACK_MS = 10_000;
 jest.setTimeout(180_000 + ROUNDS * 30_000);
-
-/** A line to PostgreSQL that can be cut and mended. */
-class Line {
-  private readonly sockets = new Set<Socket>();
-  private server: Server | undefined;
-  private port = 0;
-
-  constructor(private readonly target: URL) {}
-
-  async mend(): Promise<void> {
-    this.server = createServer((from) => {
-      const to = connectTo(Number(this.target.port), this.target.hostname);
-      for (const [socket, other] of [
-        [from, to],
-        [to, from],
-      ] as const) {
-        this.sockets.add(socket);
-        socket.on('error', () => undefined);
-        socket.on('close', () => {
-          this.sockets.delete(socket);
-          other.destroy();
-        });
-        socket.pipe(other);
-      }
-    }).listen(this.port, '127.0.0.1');
-    await once(this.server, 'listening');
-    this.port = (this.server.address() as AddressInfo).port;
-  }
-
-  async cut(): Promise<void> {
-    const closed = this.server ? once(this.server, 'close') : undefined;
-    this.server?.close();
-    for (const socket of this.sockets) socket.destroy();
-    await closed;
-  }
-
-  get url(): string {
-    const url = new URL(this.target);
-    url.hostname = '127.0.0.1';
-    url.port = String(this.port);
-    return url.toString();
-  }
-}
 
 /** Delivers without a pause, remembers what was acknowledged, and brings again what was not. */
 class Klaviyo {
@@ -114,24 +70,25 @@ class Klaviyo {
 describe(`a receiver that loses its process or its database (seed ${SEED}, ${ROUNDS} rounds)`, () => {
   let sandbox: Sandbox;
   let database: TestDatabase;
-  let line: Line;
-  let service: Process;
+  let line: DatabaseLine;
+  let built: BuiltService;
+  let service: ServiceProcess;
   let klaviyo: Klaviyo;
 
   beforeAll(async () => {
     console.log(`CRASH_SEED=${SEED} CRASH_ROUNDS=${ROUNDS}`);
-    const [main, stand] = await Promise.all([build('webhook-crash'), startSandbox()]);
-    sandbox = stand;
+    sandbox = await startSandbox();
+    built = new BuiltService('webhook-crash', { KLAVIYO_API_BASE_URL: sandbox.url });
+    await built.build();
     database = await createDatabase();
-    line = new Line(new URL(database.url));
+    line = new DatabaseLine(new URL(database.url));
     await line.mend();
-    service = await Process.at(main, line.url, sandbox.url, { PUBLIC_BASE_URL: 'https://hooks.example.com' });
-    await service.start();
+    service = await built.launch(line.url, { PUBLIC_BASE_URL: 'https://hooks.example.com' });
     const account = await sandbox.createAccount({ limits: 'off', profiles: 3, plan: { advancedKdp: true } });
-    klaviyo = new Klaviyo(service.url, await hookOf(service.url, USER, sandbox, account));
+    klaviyo = new Klaviyo(service.url, await hookOf(service, USER, sandbox, account));
   });
   afterAll(async () => {
-    await service.kill();
+    await built.stop();
     await line.cut();
     await database.drop();
     await sandbox.stop();
@@ -146,15 +103,14 @@ describe(`a receiver that loses its process or its database (seed ${SEED}, ${ROU
     return [...klaviyo.acknowledged].filter((id) => !known.has(id));
   }
 
-  const backSince = (moment: number) =>
-    until('deliveries are taken again', () => Promise.resolve(klaviyo.lastGood > moment), BACK_MS);
+  const backSince = (moment: number) => until('deliveries are taken again', () => klaviyo.lastGood > moment, BACK_MS);
 
   it('has everything that it acknowledged, each event once, whenever it is killed', async () => {
     const random = chance(SEED);
     klaviyo.begin();
     for (let round = 0; round < ROUNDS; round++) {
       const before = klaviyo.acknowledged.size;
-      await until('something is taken', () => Promise.resolve(klaviyo.acknowledged.size > before), BACK_MS);
+      await until('something is taken', () => klaviyo.acknowledged.size > before, BACK_MS);
       await wait(random() * 1500);
       await service.kill();
       await service.start();
@@ -170,7 +126,7 @@ describe(`a receiver that loses its process or its database (seed ${SEED}, ${ROU
     await wait(300);
     await line.cut();
     klaviyo.statuses.clear();
-    await until('503', () => Promise.resolve((klaviyo.statuses.get(503) ?? 0) > 0), BACK_MS);
+    await until('503', () => (klaviyo.statuses.get(503) ?? 0) > 0, BACK_MS);
     const answer = await fetch(`${service.url}/health/live`);
     expect(answer.status).toBe(200);
     await line.mend();

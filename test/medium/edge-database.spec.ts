@@ -1,60 +1,16 @@
-import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { startApp, type RunningApp } from '../support/app';
 import { createDatabase, type TestDatabase } from '../support/database';
+import { DatabaseLine } from '../support/database-line';
 import { done, TryModule } from '../support/try';
-
-/** A line to PostgreSQL that can be cut and mended. */
-class Line {
-  private readonly sockets = new Set<Socket>();
-  private server: Server | undefined;
-  private port = 0;
-
-  constructor(private readonly target: URL) {}
-
-  async mend(): Promise<void> {
-    this.server = createServer((from) => {
-      const to = connect(Number(this.target.port), this.target.hostname);
-      for (const [socket, other] of [
-        [from, to],
-        [to, from],
-      ] as const) {
-        this.sockets.add(socket);
-        socket.on('error', () => undefined);
-        socket.on('close', () => {
-          this.sockets.delete(socket);
-          other.destroy();
-        });
-        socket.pipe(other);
-      }
-    }).listen(this.port, '127.0.0.1');
-    await once(this.server, 'listening');
-    this.port = (this.server.address() as AddressInfo).port;
-  }
-
-  async cut(): Promise<void> {
-    const closed = this.server ? once(this.server, 'close') : undefined;
-    this.server?.close();
-    for (const socket of this.sockets) socket.destroy();
-    await closed;
-  }
-
-  get url(): string {
-    const url = new URL(this.target);
-    url.hostname = '127.0.0.1';
-    url.port = String(this.port);
-    return url.toString();
-  }
-}
 
 describe('without its database', () => {
   let database: TestDatabase;
-  let line: Line;
+  let line: DatabaseLine;
   let app: RunningApp;
   beforeAll(async () => {
     database = await createDatabase();
-    line = new Line(new URL(database.url));
+    line = new DatabaseLine(new URL(database.url));
     await line.mend();
     app = await startApp({ imports: [TryModule], database: { ...database, url: line.url } });
   });

@@ -9,7 +9,7 @@ import { STATUS_OF } from '../../src/common/errors';
 import { en } from '../../src/common/messages.en';
 import { startApp, type RunningApp } from '../support/app';
 import { createDatabase, type TestDatabase } from '../support/database';
-import { startBuilt, type BuiltService } from './openapi-build';
+import { BuiltService, type ServiceProcess } from '../support/service';
 
 describe('Documentation', () => {
   let app: RunningApp;
@@ -120,13 +120,14 @@ function declaredRoutes(app: RunningApp): string[] {
 describe('The built service', () => {
   const folder = mkdtempSync(join(tmpdir(), 'klaviyo-built-'));
   let database: TestDatabase;
-  let built: BuiltService | undefined;
+  const service = new BuiltService('openapi');
+  let built: ServiceProcess;
   let document: Described;
   let operations: [string, Operation][];
 
   beforeAll(async () => {
     database = await createDatabase();
-    built = await startBuilt(database.url, { LOG_LEVEL: 'trace', LOG_FILE: join(folder, 'service.log') });
+    built = await service.launch(database.url, { LOG_LEVEL: 'trace', LOG_FILE: join(folder, 'service.log') });
     document = (await (await fetch(`${built.url}/openapi.json`)).json()) as Described;
     operations = Object.entries(document.paths).flatMap(([path, item]) =>
       Object.entries(item).map(([method, operation]): [string, Operation] => [
@@ -137,7 +138,7 @@ describe('The built service', () => {
   }, 120_000);
 
   afterAll(async () => {
-    await built?.stop();
+    await service.stop();
     await database.drop();
     rmSync(folder, { recursive: true, force: true });
   });
@@ -206,10 +207,10 @@ describe('The built service', () => {
   });
 
   it('logs nothing but JSON lines to stdout, and the same lines to LOG_FILE', async () => {
-    await fetch(`${built?.url}/api/v1/klaviyo/nowhere`, { headers: { 'X-Request-Id': 'built-request-1' } });
+    await fetch(`${built.url}/api/v1/klaviyo/nowhere`, { headers: { 'X-Request-Id': 'built-request-1' } });
     const file = () => readFileSync(join(folder, 'service.1.log'), 'utf8');
     const until = Date.now() + 10_000;
-    const stdout = () => built?.stdout() ?? '';
+    const stdout = () => built.stdout;
     const isTold = (text: string) => text.includes('built-request-1') && text.endsWith('\n');
     while (!(isTold(file()) && isTold(stdout())) && Date.now() < until) await wait(50);
     const lines = stdout()

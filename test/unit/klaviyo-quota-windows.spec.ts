@@ -1,6 +1,7 @@
 import { figuresOf } from '../../src/klaviyo/quota-figures';
 import type { QuotaLimits } from '../../src/klaviyo/quota';
 import { QuotaModel } from '../support/quota-model';
+import { chance } from '../support/drill';
 
 /** Klaviyo's fixed windows of one endpoint: of unknown phase, and with another integration that eats a part evenly. */
 class FixedWindows {
@@ -38,17 +39,6 @@ class FixedWindows {
   }
 }
 
-/** Repeatable chance (mulberry32). */
-function chanceOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 interface Run {
   accepted: number;
   refused: number;
@@ -63,15 +53,15 @@ function saturate(
   limits: QuotaLimits,
   options: { seed: number; minutes: number; delayMs: number; foreign?: number; replicas?: number; share?: number },
 ): Run {
-  const chance = chanceOf(options.seed);
-  let now = 1_000_000_000_000 + chance() * 60_000;
+  const random = chance(options.seed);
+  let now = 1_000_000_000_000 + random() * 60_000;
   const start = now;
   const ledger = new QuotaModel(() => now);
   void ledger.open('A', [{ name: 'op', limits }], options.share ?? 1);
-  const klaviyo = new FixedWindows(limits, chance() * 60_000, options.foreign);
+  const klaviyo = new FixedWindows(limits, random() * 60_000, options.foreign);
   const run: Run = { accepted: 0, refused: 0, perMinute: [] };
   const arrivals: number[] = [];
-  const replicas = Array.from({ length: options.replicas ?? 1 }, () => ({ at: now + chance() * 5 }));
+  const replicas = Array.from({ length: options.replicas ?? 1 }, () => ({ at: now + random() * 5 }));
   const end = start + options.minutes * 60_000;
   for (;;) {
     const replica = replicas.reduce((first, one) => (one.at < first.at ? one : first));
@@ -92,7 +82,7 @@ function saturate(
       continue;
     }
     const taken = ledger.takeNow('A', ['op'], { interactive: 0, background: 50 })!;
-    for (let index = 0; index < taken.background; index += 1) arrivals.push(now + chance() * options.delayMs);
+    for (let index = 0; index < taken.background; index += 1) arrivals.push(now + random() * options.delayMs);
     arrivals.sort((a, b) => a - b);
     const bucket = taken.buckets[0]!;
     const wait = Math.max(
@@ -100,7 +90,7 @@ function saturate(
       bucket.burstWait + bucket.burstKept * bucket.burstGap,
       bucket.heldBackground,
     );
-    replica.at = now + Math.max(1, wait * 1000 + chance() * 3);
+    replica.at = now + Math.max(1, wait * 1000 + random() * 3);
   }
 }
 
