@@ -20,6 +20,7 @@ import { CreateWebhook1764000780000 } from './1764000780000-create-webhook';
 import { WatchWebhooks1764000790000 } from './1764000790000-watch-webhooks';
 import { FindDeliveries1764000791000 } from './1764000791000-find-deliveries';
 import { SampleLess1764000792000 } from './1764000792000-sample-less';
+import { PeopleInOneTable1764000793000 } from './1764000793000-people-in-one-table';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -45,5 +46,6 @@ export const migrations = [
   WatchWebhooks1764000790000,
   FindDeliveries1764000791000,
   SampleLess1764000792000,
+  PeopleInOneTable1764000793000,
   // one a line
 ];

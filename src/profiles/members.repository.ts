@@ -44,12 +44,8 @@ export class MembersRepository {
     return this.db.forUser(userId, (manager) =>
       query<MirroredMember>(
         manager,
-        `SELECT member.profile_id AS id, joined_at AS "joinedAt", joined_at::text AS at, d.document
-         FROM (SELECT m.profile_id, m.joined_at ${MEMBERS} ${beyond}
-           ORDER BY m.joined_at DESC, m.profile_id DESC LIMIT $5) AS member
-         JOIN mirrored_profile_document AS d
-           ON d.user_id = $1 AND d.connection_id = $2 AND d.klaviyo_id = member.profile_id
-         ORDER BY joined_at DESC, member.profile_id DESC`,
+        `SELECT m.profile_id AS id, m.joined_at AS "joinedAt", m.joined_at::text AS at, p.document
+         ${MEMBERS} ${beyond} ORDER BY m.joined_at DESC, m.profile_id DESC LIMIT $5`,
         [userId, connectionId, kind, id, limit, ...(after === null ? [] : [after.at, after.id])],
       ),
     );

@@ -9,7 +9,7 @@ export interface Searchable {
 }
 
 /**
- * What a mirrored person is found by. The rest of them lies in `MirroredProfileDocument`, so that a pass that finds
+ * What a mirrored person is found by, and what Klaviyo said of them. That lies out of line, so that a pass that finds
  * nothing new, and a search, touch a row of 300 bytes. No foreign key: rows of a connection that is gone are
  * unreachable and are removed in chunks.
  */
@@ -57,6 +57,10 @@ export class MirroredProfile {
   /** Of the document: whether it is the same without reading it. */
   @Column({ type: 'bigint' })
   fingerprint: string;
+
+  /** `attributes` as Klaviyo gave them, consent included; a profile's relationships are links alone and left out. */
+  @Column({ type: 'json' })
+  document: { attributes: Record<string, unknown> };
 
   /** When our copy last became another. */
   @Column({ name: 'changed_at', type: 'timestamptz' })

@@ -30,35 +30,23 @@ const COLUMNS = ['email', 'phone', 'external_id', 'name', 'searchable', 'created
 const NEWER = `(EXCLUDED.updated_at >= m.updated_at OR EXCLUDED.updated_at = '-infinity')`;
 const IS_OTHER = `(${NEWER} AND m.fingerprint <> EXCLUDED.fingerprint OR m.deleted_at IS NOT NULL)`;
 
-/**
- * `statement_timestamp()` tells a row that this statement changed from one that an earlier one of the same
- * transaction did; the fingerprint, one that came to life again in an older version.
- */
+/** `statement_timestamp()` tells a row that this statement changed from one that an earlier one of the same transaction did. */
 const UPSERT = `
-  WITH input AS MATERIALIZED (
-    SELECT *, hashtextextended(document, 0) AS fingerprint
+  WITH kept AS (
+    INSERT INTO mirrored_profile AS m (user_id, connection_id, klaviyo_id, email, phone, external_id, name, searchable,
+      created_at, updated_at, fingerprint, document, changed_at, synced_at)
+    SELECT $1, $2, id, email, phone, external_id, name, searchable::jsonb, created_at,
+      coalesce(updated_at, '-infinity'), hashtextextended(document, 0), document::json, statement_timestamp(), now()
     FROM ROWS FROM (unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]), unnest($7::text[]),
       unnest($8::timestamptz[]), unnest($9::timestamptz[]),
       string_to_table($10, ${SEPARATOR_SQL}), string_to_table($11, ${SEPARATOR_SQL}))
       AS row (id, email, phone, external_id, name, created_at, updated_at, searchable, document)
-  ), kept AS (
-    INSERT INTO mirrored_profile AS m (user_id, connection_id, klaviyo_id, email, phone, external_id, name, searchable,
-      created_at, updated_at, fingerprint, changed_at, synced_at)
-    SELECT $1, $2, id, email, phone, external_id, name, searchable::jsonb, created_at,
-      coalesce(updated_at, '-infinity'), fingerprint,
-      statement_timestamp(), now()
-    FROM input
     ON CONFLICT (user_id, connection_id, klaviyo_id) DO UPDATE SET
       ${COLUMNS.map((name) => `${name} = CASE WHEN ${NEWER} THEN EXCLUDED.${name} ELSE m.${name} END`).join(', ')},
+      document = CASE WHEN ${NEWER} AND m.fingerprint <> EXCLUDED.fingerprint THEN EXCLUDED.document ELSE m.document END,
       changed_at = CASE WHEN ${IS_OTHER} THEN EXCLUDED.changed_at ELSE m.changed_at END,
       synced_at = EXCLUDED.synced_at, deleted_at = NULL
-    RETURNING klaviyo_id, fingerprint, changed_at
-  ), documents AS (
-    INSERT INTO mirrored_profile_document AS d (user_id, connection_id, klaviyo_id, document)
-    SELECT $1, $2, input.id, input.document::json FROM input
-    JOIN kept ON kept.klaviyo_id = input.id COLLATE "C" AND kept.fingerprint = input.fingerprint
-      AND kept.changed_at = statement_timestamp()
-    ON CONFLICT (user_id, connection_id, klaviyo_id) DO UPDATE SET document = EXCLUDED.document
+    RETURNING changed_at
   )
   SELECT count(*)::int AS changed FROM kept WHERE changed_at = statement_timestamp()`;
 
@@ -115,27 +103,9 @@ export class ProfileMirrorRepository {
     return this.rows.sweep(userId, connectionId, since, after, limit);
   }
 
-  /** Removes people of connections that are gone, with their documents. @returns how many */
-  async erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
-    const [erased] = await this.db.forUser(userId, (manager) =>
-      query<{ erased: number }>(
-        manager,
-        `WITH chosen AS MATERIALIZED (
-           SELECT connection_id, klaviyo_id FROM mirrored_profile
-           WHERE user_id = $1 AND connection_id = ANY($2) LIMIT $3
-         ), documents AS (
-           DELETE FROM mirrored_profile_document AS d USING chosen AS c
-           WHERE d.user_id = $1 AND d.connection_id = c.connection_id AND d.klaviyo_id = c.klaviyo_id
-         ), rows AS (
-           DELETE FROM mirrored_profile AS p USING chosen AS c
-           WHERE p.user_id = $1 AND p.connection_id = c.connection_id AND p.klaviyo_id = c.klaviyo_id
-           RETURNING 1
-         )
-         SELECT count(*)::int AS erased FROM rows`,
-        [userId, connectionIds, limit],
-      ),
-    );
-    return erased?.erased ?? 0;
+  /** Removes people of connections that are gone. @returns how many */
+  erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
+    return this.rows.erase(userId, connectionIds, limit);
   }
 
   /** Holds the connection until the transaction ends. */

@@ -133,8 +133,8 @@ export class ProfileSearchRepository {
     const [found] = await this.db.forUser(userId, (manager) =>
       query<FoundProfile>(
         manager,
-        `SELECT p.klaviyo_id AS id, p.updated_at::text AS at, d.document
-         FROM mirrored_profile AS p JOIN mirrored_profile_document AS d USING (user_id, connection_id, klaviyo_id)
+        `SELECT p.klaviyo_id AS id, p.updated_at::text AS at, p.document
+         FROM mirrored_profile AS p
          WHERE p.user_id = $1 AND p.connection_id = $2 AND p.klaviyo_id = $3 AND p.deleted_at IS NULL`,
         [userId, connectionId, id],
       ),
@@ -192,7 +192,7 @@ function walk(parameters: Parameters, search: ProfileSearch, stretch: number | n
 /** Fetches all that match: without the fence PostgreSQL might take the order for the shorter way. */
 function gather(parameters: Parameters, search: ProfileSearch): Statement {
   const where = conditionsOf(search.filters, parameters).join(' AND ');
-  const matching = `SELECT p.klaviyo_id, p.updated_at FROM mirrored_profile AS p
+  const matching = `SELECT p.klaviyo_id, p.updated_at, p.document FROM mirrored_profile AS p
     WHERE p.user_id = $1 AND p.connection_id = ${parameters.connection} ${beyond(search, parameters)} AND ${where}
     OFFSET 0`;
   return shown(`SELECT * FROM (${matching}) AS p`, parameters, search);
@@ -200,10 +200,8 @@ function gather(parameters: Parameters, search: ProfileSearch): Statement {
 
 function shown(source: string, parameters: Parameters, { sort, limit }: ProfileSearch): Statement {
   const sql = `
-    SELECT p.klaviyo_id AS id, p.updated_at::text AS at, d.document
+    SELECT p.klaviyo_id AS id, p.updated_at::text AS at, p.document
     FROM (${source} ORDER BY ${orderOf(sort)} LIMIT ${parameters.add(limit)}) AS p
-    JOIN mirrored_profile_document AS d
-      ON d.user_id = $1 AND d.connection_id = ${parameters.connection} AND d.klaviyo_id = p.klaviyo_id
     ORDER BY ${orderOf(sort)}`;
   return { sql, parameters };
 }

@@ -5,7 +5,6 @@ import { GroupsModule } from '../groups/groups.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
 import { MembersRepository } from './members.repository';
 import { MembersService } from './members.service';
-import { MirroredProfileDocument } from './mirrored-profile-document.entity';
 import { MirroredProfile } from './mirrored-profile.entity';
 import { ProfileAccess } from './profile-access';
 import { ProfileChange } from './profile-change.entity';
@@ -32,7 +31,7 @@ import { UpdateContactService } from './update-contact.service';
 
 @Module({
   imports: [
-    TypeOrmModule.forFeature([ProfileChange, MirroredProfile, MirroredProfileDocument, ProfileTag]),
+    TypeOrmModule.forFeature([ProfileChange, MirroredProfile, ProfileTag]),
     ConnectionModule,
     GroupsModule,
     KlaviyoModule,

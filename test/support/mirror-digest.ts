@@ -45,7 +45,7 @@ const ROWS: Record<string, string> = {
   segments: grouped('segment'),
   profiles: `
     SELECT klaviyo_id AS id, document->'attributes' AS value
-    FROM mirrored_profile JOIN mirrored_profile_document USING (user_id, connection_id, klaviyo_id)
+    FROM mirrored_profile
     WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id > $3 AND deleted_at IS NULL
     ORDER BY klaviyo_id LIMIT $4`,
   memberships: `
