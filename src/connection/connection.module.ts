@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AuthModule } from '../auth/auth.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
+import { AccountsService } from './accounts.service';
 import { ConnectionController } from './connection.controller';
 import { Connection } from './connection.entity';
 import { ConnectionKlaviyo } from './connection.klaviyo';
@@ -17,6 +18,7 @@ import { UsageService } from './usage.service';
   controllers: [ConnectionController],
   providers: [
     ConnectionService,
+    AccountsService,
     ConnectionRepository,
     ConnectionKlaviyo,
     OpenedKeys,
@@ -24,6 +26,6 @@ import { UsageService } from './usage.service';
     ConnectionAlerts,
     UsageService,
   ],
-  exports: [ConnectionService, KeyCopiesService],
+  exports: [ConnectionService, AccountsService, KeyCopiesService],
 })
 export class ConnectionModule {}

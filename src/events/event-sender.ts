@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
+import { AccountsService } from '../connection/accounts.service';
 import type { Connection } from '../connection/connection.entity';
-import { ConnectionService } from '../connection/connection.service';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { verdictOf, type Verdict } from './delivery';
 import { EventsKlaviyo, type OutgoingEvent, type SendOptions } from './events.klaviyo';
@@ -12,7 +12,7 @@ export class EventSender {
 
   constructor(
     private readonly atKlaviyo: EventsKlaviyo,
-    private readonly connections: ConnectionService,
+    private readonly accounts: AccountsService,
   ) {}
 
   /** Never throws: whatever goes wrong is a verdict. */
@@ -31,17 +31,10 @@ export class EventSender {
     return verdict;
   }
 
-  /** What the key may write is kept with the connection; only a change costs a statement, and failing costs nothing. */
   private async remember(connection: Connection, access: KlaviyoAccess, verdict: Verdict): Promise<void> {
     const lacking = verdict.kind === 'refused' && verdict.code === 'KLAVIYO_SCOPE_MISSING';
     if (verdict.kind !== 'sent' && !lacking) return;
     const outcome = lacking ? 'scope_missing' : 'ok';
-    if (connection.capabilities.events.write === outcome) return;
-    try {
-      await this.connections.noteWrite(access, 'events', outcome);
-      connection.capabilities.events.write = outcome;
-    } catch {
-      this.logger.warn({ msg: 'could not note what the key may write', connectionId: connection.id });
-    }
+    await this.accounts.noteWrite(connection, access, 'events', outcome);
   }
 }

@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import { Clock } from '../common/clock';
 import { AppError, invalid, type ErrorCode } from '../common/errors';
+import { AccountsService, type OpenAccount } from '../connection/accounts.service';
 import { GroupsService } from '../groups/groups.service';
-import { ListAccess, type ListAccount } from './list-access';
 import { ListMembersKlaviyo } from './list-members.klaviyo';
 import { ListsKlaviyo } from './lists.klaviyo';
 
@@ -38,7 +38,7 @@ const PERHAPS_ONE_UNKNOWN: ReadonlySet<ErrorCode> = new Set([
 @Injectable()
 export class ListMembersService {
   constructor(
-    private readonly access: ListAccess,
+    private readonly accounts: AccountsService,
     private readonly lists: ListsKlaviyo,
     private readonly members: ListMembersKlaviyo,
     private readonly groups: GroupsService,
@@ -73,11 +73,11 @@ export class ListMembersService {
     input: MembersInput,
     joined: boolean,
   ): Promise<MemberResult[]> {
-    const account = await this.access.open(scope, input.connectionId);
+    const account = await this.accounts.open(scope, input.connectionId);
     await this.lists.one(account.klaviyo, listId);
     const ids = [...new Set(input.profileIds.filter(isProfileId))];
     const done = await this.write(account, listId, ids, joined);
-    await this.access.kept('members', account.connectionId, () =>
+    await this.accounts.kept('members of a list', account.connectionId, () =>
       this.note(scope.userId, account, listId, done, joined),
     );
     return input.profileIds.map((given, index) => {
@@ -89,14 +89,16 @@ export class ListMembersService {
 
   /** @returns those for whom it was done; Klaviyo does not know the others */
   private async write(
-    account: ListAccount,
+    account: OpenAccount,
     listId: string,
     ids: readonly string[],
     joined: boolean,
   ): Promise<ReadonlySet<string>> {
     const send = async (some: readonly string[]) => {
       if (some.length > 0)
-        await account.writing(() => this.members.change(account.klaviyo, listId, some, joined ? 'add' : 'remove'));
+        await account.writing('lists', () =>
+          this.members.change(account.klaviyo, listId, some, joined ? 'add' : 'remove'),
+        );
       return new Set(some);
     };
     try {
@@ -111,7 +113,7 @@ export class ListMembersService {
 
   private async note(
     userId: number,
-    { connectionId }: ListAccount,
+    { connectionId }: OpenAccount,
     groupId: string,
     done: ReadonlySet<string>,
     joined: boolean,

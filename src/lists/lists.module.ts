@@ -2,7 +2,6 @@ import { Module } from '@nestjs/common';
 import { ConnectionModule } from '../connection/connection.module';
 import { GroupsModule } from '../groups/groups.module';
 import { KlaviyoModule } from '../klaviyo/klaviyo.module';
-import { ListAccess } from './list-access';
 import { ListMembersController } from './list-members.controller';
 import { ListMembersKlaviyo } from './list-members.klaviyo';
 import { ListMembersService } from './list-members.service';
@@ -13,6 +12,6 @@ import { ListsService } from './lists.service';
 @Module({
   imports: [ConnectionModule, GroupsModule, KlaviyoModule],
   controllers: [ListsController, ListMembersController],
-  providers: [ListsService, ListsKlaviyo, ListAccess, ListMembersService, ListMembersKlaviyo],
+  providers: [ListsService, ListsKlaviyo, ListMembersService, ListMembersKlaviyo],
 })
 export class ListsModule {}

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import type { ReadPage } from '../common/read.dto';
+import { AccountsService } from '../connection/accounts.service';
 import {
   GroupsService,
   type GroupReads,
@@ -9,7 +10,6 @@ import {
   type OneGroupInput,
 } from '../groups/groups.service';
 import { fromListRow, type CountedList, type List } from './list';
-import { ListAccess } from './list-access';
 import { ListsKlaviyo, type NewList } from './lists.klaviyo';
 
 /** Lists of a connected account, from our mirror or from Klaviyo. */
@@ -19,7 +19,7 @@ export class ListsService {
 
   constructor(
     private readonly groups: GroupsService,
-    private readonly access: ListAccess,
+    private readonly accounts: AccountsService,
     private readonly atKlaviyo: ListsKlaviyo,
   ) {
     this.reads = {
@@ -44,9 +44,9 @@ export class ListsService {
    * @throws AppError KLAVIYO_REJECTED naming `name` or `optInProcess`; KLAVIYO_RATE_LIMITED once the day's are made
    */
   async create(scope: UserScope, input: NewList & { connectionId?: string | undefined }): Promise<List> {
-    const account = await this.access.open(scope, input.connectionId);
-    const { list, given } = await account.writing(() => this.atKlaviyo.create(account.klaviyo, input));
-    await this.access.kept('list', account.connectionId, () =>
+    const account = await this.accounts.open(scope, input.connectionId);
+    const { list, given } = await account.writing('lists', () => this.atKlaviyo.create(account.klaviyo, input));
+    await this.accounts.kept('a list', account.connectionId, () =>
       this.groups.noteGroup(scope.userId, account.connectionId, 'list', given),
     );
     return list;

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { AppError } from '../common/errors';
+import type { OpenAccount } from '../connection/accounts.service';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import { OWN_IDENTIFIERS, type Identifier, type Profile, type ProfileInput } from './profile';
-import type { Account } from './profile-access';
 import { isEmpty, type ProfileWrite } from './profile-writing.klaviyo';
 import { ProfilesKlaviyo } from './profiles.klaviyo';
 
@@ -29,7 +29,7 @@ export class ProfileWriter {
    * A 409 can also come of two calls that create the same person at once: one of them is then an update.
    * @throws AppError PROFILE_CONFLICT with `profileIds` when the identifiers are several people's
    */
-  async upsert(account: Account, input: ProfileInput): Promise<{ profile: Profile; created: boolean }> {
+  async upsert(account: OpenAccount, input: ProfileInput): Promise<{ profile: Profile; created: boolean }> {
     const access = account.klaviyo;
     const { tags, ...fields } = input;
     for (let attempt = 1; ; attempt++) {
@@ -50,7 +50,7 @@ export class ProfileWriter {
    * @returns the person afterwards; `before` itself where nothing had to be changed
    * @throws AppError PROFILE_CONFLICT with `profileIds` when a new identifier is somebody else's
    */
-  async update(account: Account, before: Profile, write: ProfileWrite, tags: TagChange): Promise<Profile> {
+  async update(account: OpenAccount, before: Profile, write: ProfileWrite, tags: TagChange): Promise<Profile> {
     const access = account.klaviyo;
     let current = before;
     for (let attempt = 1; ; attempt++) {

@@ -6,7 +6,6 @@ import { KlaviyoModule } from '../klaviyo/klaviyo.module';
 import { MembersRepository } from './members.repository';
 import { MembersService } from './members.service';
 import { MirroredProfile } from './mirrored-profile.entity';
-import { ProfileAccess } from './profile-access';
 import { ProfileChange } from './profile-change.entity';
 import { ProfileChangeRepository } from './profile-change.repository';
 import { ProfileHistory } from './profile-history';
@@ -41,7 +40,6 @@ import { UpdateContactService } from './update-contact.service';
     ProfilesService,
     SubscribeService,
     UpdateContactService,
-    ProfileAccess,
     ProfileWriter,
     ProfileLists,
     ProfileHistory,

@@ -2,11 +2,11 @@ import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import { AppError } from '../common/errors';
 import type { Source } from '../common/read.dto';
+import { AccountsService } from '../connection/accounts.service';
 import { ConnectionService } from '../connection/connection.service';
 import { GroupsService } from '../groups/groups.service';
 import { MirrorService, type Provenance } from '../mirror/mirror.service';
 import type { IdentifierField, ListName, Profile } from './profile';
-import { ProfileAccess } from './profile-access';
 import { ProfileHistory, type HistoryEntry } from './profile-history';
 import { readProfile } from './profile-reading.klaviyo';
 import { identifierOf, optionalIdentifier } from './profile-rules';
@@ -29,7 +29,7 @@ const KLAVIYO_ID = /^[A-Za-z0-9_-]{1,64}$/;
 @Injectable()
 export class ProfilesService {
   constructor(
-    private readonly access: ProfileAccess,
+    private readonly accounts: AccountsService,
     private readonly history: ProfileHistory,
     private readonly atKlaviyo: ProfilesKlaviyo,
     private readonly connections: ConnectionService,
@@ -41,7 +41,7 @@ export class ProfilesService {
   /** The person and their lists. @throws AppError PROFILE_NOT_FOUND; VALIDATION_FAILED for none or several identifiers */
   async find(scope: UserScope, input: FindInput): Promise<Found> {
     const by = identifierOf(input);
-    const { klaviyo } = await this.access.open(scope, input.connectionId);
+    const { klaviyo } = await this.accounts.open(scope, input.connectionId);
     const profile = await this.atKlaviyo.require(klaviyo, by);
     return { profile, lists: await this.atKlaviyo.listsOf(klaviyo, profile.id) };
   }
@@ -56,10 +56,11 @@ export class ProfilesService {
   ): Promise<{ profile: Profile; history: HistoryEntry[] } | undefined> {
     const by = optionalIdentifier(input);
     if (!by) {
-      await this.access.check(scope, input.connectionId);
+      // A connection that is named is always resolved.
+      if (input.connectionId !== undefined) await this.connections.resolve(scope, input.connectionId);
       return undefined;
     }
-    const { klaviyo, connectionId } = await this.access.open(scope, input.connectionId);
+    const { klaviyo, connectionId } = await this.accounts.open(scope, input.connectionId);
     const profile = await this.atKlaviyo.require(klaviyo, by);
     return { profile, history: await this.history.newest(scope.userId, connectionId, profile.id) };
   }

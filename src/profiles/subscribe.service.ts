@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import { Clock } from '../common/clock';
 import { AppError, type ErrorCode, type FieldFault } from '../common/errors';
+import { AccountsService, type OpenAccount } from '../connection/accounts.service';
 import type { ListName, Profile, ProfileInput } from './profile';
-import { ProfileAccess, type Account } from './profile-access';
 import { ProfileLists } from './profile-lists';
 import { cleanTags, identifierFaults, profileFaults, refuse } from './profile-rules';
 import { ProfileWriter } from './profile-writer';
@@ -43,7 +43,7 @@ const EPOCH = '1970-01-01T00:00:00Z';
 @Injectable()
 export class SubscribeService {
   constructor(
-    private readonly access: ProfileAccess,
+    private readonly accounts: AccountsService,
     private readonly lists: ProfileLists,
     private readonly writer: ProfileWriter,
     private readonly atKlaviyo: ProfilesKlaviyo,
@@ -58,7 +58,7 @@ export class SubscribeService {
   async subscribe(scope: UserScope, input: SubscribeInput): Promise<Subscribed> {
     const now = this.clock.now();
     refuse(faultsOf(input, now));
-    const account = await this.access.open(scope, input.connectionId);
+    const account = await this.accounts.open(scope, input.connectionId);
     const lists = await this.lists.known(account.klaviyo, input.listIds ?? (input.listId ? [input.listId] : []));
     const { profile, created } = await this.writer.upsert(account, {
       ...input.profile,
@@ -69,7 +69,7 @@ export class SubscribeService {
     return { profile, created, ...(await this.request(account, lists, profile.id, consent)) };
   }
 
-  private async add(account: Account, lists: readonly KnownList[], profileId: string): Promise<Placement> {
+  private async add(account: OpenAccount, lists: readonly KnownList[], profileId: string): Promise<Placement> {
     const placed = await Promise.all(
       lists.map((list) =>
         place(list, 'added', () =>
@@ -83,7 +83,7 @@ export class SubscribeService {
   }
 
   private async request(
-    account: Account,
+    account: OpenAccount,
     lists: readonly KnownList[],
     profileId: string,
     consent: ConsentGiven,

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { UserScope } from '../auth/user-scope';
 import type { FieldFault } from '../common/errors';
+import { AccountsService, type OpenAccount } from '../connection/accounts.service';
 import type { Change, IdentifierField, ListName, Profile, ProfileInput } from './profile';
-import { ProfileAccess, type Account } from './profile-access';
 import { changesBetween } from './profile-diff';
 import { ProfileHistory } from './profile-history';
 import { ProfileLists } from './profile-lists';
@@ -36,7 +36,7 @@ export interface Updated {
 @Injectable()
 export class UpdateContactService {
   constructor(
-    private readonly access: ProfileAccess,
+    private readonly accounts: AccountsService,
     private readonly lists: ProfileLists,
     private readonly writer: ProfileWriter,
     private readonly history: ProfileHistory,
@@ -51,7 +51,7 @@ export class UpdateContactService {
    */
   async update(scope: UserScope, input: UpdateContactInput): Promise<Updated> {
     refuse(faultsOf(input));
-    const account = await this.access.open(scope, input.connectionId);
+    const account = await this.accounts.open(scope, input.connectionId);
     const before = await this.atKlaviyo.require(account.klaviyo, identifierOf(input));
     const moves = await this.moves(account, before.id, input);
     const profile = await this.write(account, before, input);
@@ -72,7 +72,7 @@ export class UpdateContactService {
     };
   }
 
-  private async write(account: Account, before: Profile, input: UpdateContactInput): Promise<Profile> {
+  private async write(account: OpenAccount, before: Profile, input: UpdateContactInput): Promise<Profile> {
     const { tags, ...fields } = input.profile ?? {};
     const replaceTags = tags === undefined ? {} : { replaceTags: tags === null ? null : cleanTags(tags) };
     const write = { fields, ...replaceTags, unset: input.unset ?? [] };
@@ -81,7 +81,7 @@ export class UpdateContactService {
   }
 
   /** What lists the person joins and leaves; undefined where the update is not about lists. */
-  private async moves(account: Account, profileId: string, input: UpdateContactInput): Promise<Moves | undefined> {
+  private async moves(account: OpenAccount, profileId: string, input: UpdateContactInput): Promise<Moves | undefined> {
     const { addListIds = [], removeListIds = [] } = input;
     if (addListIds.length + removeListIds.length === 0) return undefined;
     const known = await this.lists.known(account.klaviyo, [...addListIds, ...removeListIds]);
@@ -90,7 +90,7 @@ export class UpdateContactService {
   }
 
   /** Every membership is asked for, even one that seems to be there: Klaviyo's own reading of it may lag. */
-  private async move(account: Account, profileId: string, { join, leave, before }: Moves): Promise<Moved> {
+  private async move(account: OpenAccount, profileId: string, { join, leave, before }: Moves): Promise<Moved> {
     const { klaviyo } = account;
     const done = await Promise.allSettled([
       ...join.map((list) => account.writing('lists', () => this.atKlaviyo.join(klaviyo, list.id, profileId))),
