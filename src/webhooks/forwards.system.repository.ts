@@ -69,7 +69,8 @@ export class ForwardsSystemRepository {
   /**
    * Takes the lease of due events. Of each profile the next one only, unless what comes before it has been failing for
    * minutes while the address was well. Walks from connection to connection, so that each gets its share whatever another
-   * has waiting, in a random order where there are more of them than `limit`.
+   * has waiting, in a random order where there are more of them than `limit`. What is told of an event is found by the
+   * order of its key: by equality alone, PostgreSQL without statistics may read all events of the connection for each.
    */
   async claim(targetId: string, lease: string, seconds: number, limit: number): Promise<DueForward[]> {
     return this.db.system((manager) =>
@@ -111,7 +112,11 @@ export class ForwardsSystemRepository {
              'email', p.email, 'properties', r.properties, 'occurredAt', r.occurred_at) END AS event
          FROM taken t
          LEFT JOIN connection c ON c.user_id = t.user_id AND c.id = t.connection_id
-         LEFT JOIN received_event r ON r.user_id = t.user_id AND r.connection_id = t.connection_id AND r.id = t.event_id
+         LEFT JOIN LATERAL (
+           SELECT * FROM received_event e
+           WHERE (e.user_id, e.connection_id, e.id) >= (t.user_id, t.connection_id, t.event_id)
+           ORDER BY e.user_id, e.connection_id, e.id LIMIT 1) r
+           ON r.user_id = t.user_id AND r.connection_id = t.connection_id AND r.id = t.event_id
          LEFT JOIN mirrored_metric m
            ON m.user_id = t.user_id AND m.connection_id = t.connection_id AND m.klaviyo_id = r.metric_id
          LEFT JOIN mirrored_profile p ON p.user_id = t.user_id AND p.connection_id = t.connection_id
