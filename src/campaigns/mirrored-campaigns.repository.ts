@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
-import type { Place } from './campaign';
+import type { Campaign, Place } from './campaign';
 import type { MessageCounts } from './campaign-stats';
 import type { CampaignStatus } from './campaign-status';
 
@@ -16,18 +16,7 @@ export interface CampaignFilter {
 }
 
 /** A campaign of the mirror, instants as they are answered, with the counts of its last report where they were asked for. */
-export interface MirroredRow {
-  id: string;
-  name: string | null;
-  status: CampaignStatus;
-  klaviyoStatus: string | null;
-  channel: string | null;
-  archived: boolean;
-  audiences: { included: string[]; excluded: string[] };
-  createdAt: string | null;
-  updatedAt: string | null;
-  scheduledAt: string | null;
-  sentAt: string | null;
+export interface MirroredRow extends Campaign {
   messages?: Record<string, MessageCounts> | null;
   computedAt?: string | null;
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { Db, query } from '../database/scope';
+import { tenantsIn } from '../database/tenants';
 import type { Settlement } from './delivery';
 import type { EventStatus } from './sent-event.entity';
 
@@ -55,15 +56,7 @@ export class EventsSystemRepository {
     return this.db.system((manager) =>
       query<ClaimedEvent>(
         manager,
-        `WITH RECURSIVE tenant AS (
-           (SELECT user_id, connection_id FROM sent_event
-            WHERE status = 'queued' ORDER BY user_id, connection_id LIMIT 1)
-           UNION ALL
-           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
-             SELECT e.user_id, e.connection_id FROM sent_event e
-             WHERE e.status = 'queued' AND (e.user_id, e.connection_id) > (t.user_id, t.connection_id)
-             ORDER BY e.user_id, e.connection_id LIMIT 1) n
-         ), first AS (
+        `WITH RECURSIVE ${tenantsIn('sent_event', "status = 'queued'")}, first AS (
            SELECT t.user_id, t.connection_id, least(coalesce(r.room, $2), $2) AS room
            FROM tenant t
            JOIN connection c ON c.user_id = t.user_id AND c.id = t.connection_id AND c.status = 'active'

@@ -1,16 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
+import { tenantsIn } from '../database/tenants';
 
 /** Connections with such rows, found by walking from one to the next by an index: what they have does not count. */
-export const tenantsOf = (which: string): string =>
-  `tenant AS (
-     (SELECT user_id, connection_id FROM event_forward WHERE ${which} ORDER BY user_id, connection_id LIMIT 1)
-     UNION ALL
-     SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
-       SELECT user_id, connection_id FROM event_forward
-       WHERE ${which} AND (user_id, connection_id) > (t.user_id, t.connection_id)
-       ORDER BY user_id, connection_id LIMIT 1) n
-   )`;
+export const tenantsOf = (which: string): string => tenantsIn('event_forward', which);
 
 /** Statements that remove what was passed on, of all users. */
 @Injectable()

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
+import { tenantsIn } from '../database/tenants';
 
 /** A connection that has something waiting. */
 export interface Tenant {
@@ -20,23 +21,8 @@ export class ProcessSystemRepository {
     return this.db.system((manager) =>
       query<Tenant>(
         manager,
-        `WITH RECURSIVE tenant AS (
-           (SELECT user_id, connection_id FROM webhook_delivery
-            WHERE processed_at IS NULL ORDER BY user_id, connection_id LIMIT 1)
-           UNION ALL
-           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
-             SELECT user_id, connection_id FROM webhook_delivery
-             WHERE processed_at IS NULL AND (user_id, connection_id) > (t.user_id, t.connection_id)
-             ORDER BY user_id, connection_id LIMIT 1) n
-         ), apart AS (
-           (SELECT user_id, connection_id FROM received_event
-            WHERE next_at IS NOT NULL ORDER BY user_id, connection_id LIMIT 1)
-           UNION ALL
-           SELECT n.user_id, n.connection_id FROM apart t CROSS JOIN LATERAL (
-             SELECT user_id, connection_id FROM received_event
-             WHERE next_at IS NOT NULL AND (user_id, connection_id) > (t.user_id, t.connection_id)
-             ORDER BY user_id, connection_id LIMIT 1) n
-         ), due AS (
+        `WITH RECURSIVE ${tenantsIn('webhook_delivery', 'processed_at IS NULL')},
+         ${tenantsIn('received_event', 'next_at IS NOT NULL', 'apart')}, due AS (
            SELECT t.user_id, t.connection_id FROM tenant t WHERE EXISTS (
              SELECT 1 FROM webhook_delivery d WHERE d.user_id = t.user_id AND d.connection_id = t.connection_id
                AND d.processed_at IS NULL AND d.next_at <= now())
@@ -60,14 +46,7 @@ export class ProcessSystemRepository {
     return this.db.system((manager) =>
       query<Tenant>(
         manager,
-        `WITH RECURSIVE tenant AS (
-           (SELECT user_id, connection_id FROM profile_refresh ORDER BY user_id, connection_id LIMIT 1)
-           UNION ALL
-           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
-             SELECT user_id, connection_id FROM profile_refresh
-             WHERE (user_id, connection_id) > (t.user_id, t.connection_id)
-             ORDER BY user_id, connection_id LIMIT 1) n
-         )
+        `WITH RECURSIVE ${tenantsIn('profile_refresh')}
          SELECT t.user_id::float8 AS "userId", t.connection_id AS "connectionId" FROM tenant t
          WHERE EXISTS (SELECT 1 FROM profile_refresh r
            WHERE r.user_id = t.user_id AND r.connection_id = t.connection_id AND r.next_at <= now())
@@ -131,21 +110,8 @@ export class ProcessSystemRepository {
     return this.db.system((manager) =>
       query<Tenant>(
         manager,
-        `WITH RECURSIVE tenant AS (
-           (SELECT user_id, connection_id FROM webhook_delivery ORDER BY user_id, connection_id LIMIT 1)
-           UNION ALL
-           SELECT n.user_id, n.connection_id FROM tenant t CROSS JOIN LATERAL (
-             SELECT user_id, connection_id FROM webhook_delivery
-             WHERE (user_id, connection_id) > (t.user_id, t.connection_id)
-             ORDER BY user_id, connection_id LIMIT 1) n
-         ), left_behind AS (
-           (SELECT user_id, connection_id FROM received_event ORDER BY user_id, connection_id LIMIT 1)
-           UNION ALL
-           SELECT n.user_id, n.connection_id FROM left_behind t CROSS JOIN LATERAL (
-             SELECT user_id, connection_id FROM received_event
-             WHERE (user_id, connection_id) > (t.user_id, t.connection_id)
-             ORDER BY user_id, connection_id LIMIT 1) n
-         )
+        `WITH RECURSIVE ${tenantsIn('webhook_delivery')},
+         ${tenantsIn('received_event', 'true', 'left_behind')}
          SELECT user_id::float8 AS "userId", connection_id AS "connectionId"
          FROM (SELECT * FROM tenant UNION SELECT * FROM left_behind) t
          WHERE NOT EXISTS (SELECT 1 FROM connection c WHERE c.user_id = t.user_id AND c.id = t.connection_id)`,
