@@ -116,6 +116,7 @@ export async function badInputs({ backends, database }: Ground): Promise<void> {
   const hook = await hookOf(backends, service.url, USERS[0]);
   const other = await hookOf(backends, service.url, USERS[1]);
   const rows: Cost[] = [];
+  let warm: number | undefined;
   for (const input of BAD_INPUTS) {
     await workedOff(database);
     const before = service.cpuSeconds();
@@ -123,9 +124,14 @@ export async function badInputs({ backends, database }: Ground): Promise<void> {
     await wait(IDLE_MS * scale);
     const idle = (service.cpuSeconds() - before) / ((IDLE_MS * scale) / 1000);
     rows.push(await measured(service, hook, other, input, idle));
+    warm ??= service.residentMb();
   }
   console.log(`bad inputs: the second ${REPEATS} of each (a tenth of the heavy ones); load average ${loadAverage()}`);
   console.table(rows);
+  const last = service.residentMb();
+  console.log(
+    `resident after the first of them ${round(warm ?? NaN, 0)} MB, after the last ${round(last, 0)} MB; ${sent} sent in all`,
+  );
   await service.stop();
   const wrong = BAD_INPUTS.filter(({ status }, at) => rows[at]?.status !== String(status)).map(({ input }) => input);
   if (wrong.length > 0) throw new Error(`Answered otherwise than expected: ${wrong.join('; ')}`);
