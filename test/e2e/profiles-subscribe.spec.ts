@@ -1,3 +1,4 @@
+import { until } from '../support/until';
 import { API, setStage, type Stage } from './profiles-stage';
 
 describe('POST /subscribe', () => {
@@ -117,7 +118,7 @@ describe('POST /subscribe', () => {
     expect(jobs).toHaveLength(2);
     expect(jobs[0]?.body).toMatchObject({ data: { attributes: { custom_source: 'Checkout' } } });
     const { id } = answer.body.profile as { id: string };
-    await until(async () => (await stage.members(lists.vip)).includes(id));
+    await until('they are on the list', async () => (await stage.members(lists.vip)).includes(id), 5000);
     const found = await call('get', '/subscribe', { profileId: id });
     expect(found.body.profile.subscriptions).toMatchObject({
       email: { consent: 'SUBSCRIBED', canReceive: true },
@@ -147,7 +148,7 @@ describe('POST /subscribe', () => {
     });
     expect(answer.body).toMatchObject({ lists: [{ status: 'requested' }], warnings: ['DOUBLE_OPT_IN_SKIPPED'] });
     const { id } = answer.body.profile as { id: string };
-    await until(async () => (await stage.members(lists.confirmed)).includes(id));
+    await until('they are on the list', async () => (await stage.members(lists.confirmed)).includes(id), 5000);
     const found = await call('get', '/subscribe', { profileId: id });
     expect(found.body.profile.subscriptions.email).toMatchObject({
       consent: 'SUBSCRIBED',
@@ -310,12 +311,3 @@ describe('POST /subscribe', () => {
     expect(answer.body.errors[0].field).toContain('profile.customAttributes');
   });
 });
-
-/** Polls until a condition holds; fails after five seconds. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('the condition did not come about');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

@@ -1,10 +1,10 @@
 import { request as httpRequest } from 'node:http';
-import { setTimeout as wait } from 'node:timers/promises';
 import { Client } from 'pg';
 import { IdempotencyRepository } from '../../src/auth/idempotency.repository';
 import { IdempotencySystemRepository } from '../../src/auth/idempotency.system.repository';
 import { OTHER_SERVICE_KEY, startApp, type RunningApp } from '../support/app';
 import { done, TryModule } from '../support/try';
+import { until } from '../support/until';
 
 const BASE = '/api/v1/klaviyo/try';
 
@@ -154,7 +154,7 @@ describe('Idempotency-Key', () => {
     const key = newKey();
     const body = { userId: 1, name: 'a', options: { takes: 3500 } };
     const first = work(key, body).then((answer) => answer);
-    await until(async () => (await rows('answer IS NULL')) === '1');
+    await until('one call is under way', async () => (await rows('answer IS NULL')) === '1', 5000);
     const second = await work(key, body).set('Accept-Language', 'en').expect(409);
     expect(second.body).toMatchObject({ code: 'IDEMPOTENCY_IN_PROGRESS', title: 'Request in progress' });
     expect((await first).status).toBe(201);
@@ -166,7 +166,7 @@ describe('Idempotency-Key', () => {
     const key = newKey();
     const body = { userId: 1, name: 'a', options: { takes: 800 } };
     const many = Array.from({ length: 12 }, () => work(key, body).then((answer) => answer.status));
-    await until(async () => (await rows('answer IS NULL')) === '1');
+    await until('one call is under way', async () => (await rows('answer IS NULL')) === '1', 5000);
     // The pool holds five lines; twelve waiting calls leave some for others.
     await app.http.get('/health/ready').expect(200);
     expect(await Promise.all(many)).toEqual(Array(12).fill(201));
@@ -182,9 +182,9 @@ describe('Idempotency-Key', () => {
     });
     call.on('error', () => undefined);
     call.end(text);
-    await until(async () => (await rows('answer IS NULL')) === '1');
+    await until('one call is under way', async () => (await rows('answer IS NULL')) === '1', 5000);
     call.destroy();
-    await until(() => Promise.resolve(done.length === 1));
+    await until('it is done', () => done.length === 1, 5000);
     const { headers } = await work(key, JSON.parse(text) as object).expect(201);
     expect(headers['idempotency-replayed']).toBe('true');
     expect(done).toEqual(['gone']);
@@ -194,7 +194,7 @@ describe('Idempotency-Key', () => {
     const key = newKey();
     const body = { userId: 4, name: 'a', options: { takes: 1500 } };
     const crashed = work(key, body).then((answer) => answer);
-    await until(async () => (await rows('user_id = 4')) === '1');
+    await until('it is known', async () => (await rows('user_id = 4')) === '1', 5000);
     const { rows: leases } = await database.query<{ left: number }>(
       'SELECT extract(epoch FROM expires_at - now())::float AS left FROM idempotency_key WHERE user_id = 4',
     );
@@ -278,12 +278,3 @@ describe('Idempotency-Key', () => {
     await app.http.get(`${BASE}/none?userId=1`).set(app.asService).set('Idempotency-Key', '').expect(200);
   });
 });
-
-/** Looks until it is so, at most five seconds. */
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error('It did not come to pass in time');
-    await wait(20);
-  }
-}

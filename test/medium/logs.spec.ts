@@ -7,6 +7,7 @@ import { ApiController } from '../../src/common/controller';
 import { routeRules } from '../../src/common/route-rules';
 import { RotatedFile } from '../../src/observability/rotated-file';
 import { SERVICE_KEY, startApp, type RunningApp } from '../support/app';
+import { until } from '../support/until';
 
 @ApiController('log-probe')
 class ProbeController {
@@ -129,14 +130,6 @@ describe('The log file', () => {
       .map((name) => readFileSync(join(folder, name), 'utf8'))
       .join('');
 
-  async function until(what: string, holds: () => boolean): Promise<void> {
-    const end = Date.now() + 10_000;
-    while (!holds()) {
-      if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
-      await wait(20);
-    }
-  }
-
   it('is rotated by size and keeps the newest files only', async () => {
     const complaints: string[] = [];
     const file = new RotatedFile({ file: join(folder, 'service.log'), maxSize: '2k', keep: 3 }, (sentence) =>
@@ -146,8 +139,8 @@ describe('The log file', () => {
       file.write(`{"n":${i},"text":"${'x'.repeat(100)}"}\n`);
       if (i % 10 === 0) await wait(5);
     }
-    await until('the last line', () => text().includes('"n":199'));
-    await until('the oldest to go', () => readdirSync(folder).length <= 5);
+    await until('the last line', () => text().includes('"n":199'), 10_000);
+    await until('the oldest to go', () => readdirSync(folder).length <= 5, 10_000);
     expect(complaints).toEqual([]);
     expect(readdirSync(folder).length).toBeGreaterThan(1);
     expect(text()).not.toContain('"n":0,');
@@ -164,7 +157,7 @@ describe('The log file', () => {
       complaints.push(sentence),
     );
     for (let i = 0; i < 5000; i++) file.write('{}\n');
-    await until('the complaint', () => complaints.length > 0);
+    await until('the complaint', () => complaints.length > 0, 10_000);
     for (let i = 0; i < 5000; i++) file.write('{}\n');
     file.flush();
     expect(complaints).toHaveLength(1);
@@ -178,9 +171,9 @@ describe('The log file', () => {
     first.write('one\n');
     const read = () =>
       readdirSync(join(folder, 'logs')).map((name) => readFileSync(join(folder, 'logs', name), 'utf8'));
-    await until('the first line', () => read().join('').includes('one'));
+    await until('the first line', () => read().join('').includes('one'), 10_000);
     new RotatedFile(options, () => undefined).write('two\n');
-    await until('the second line', () => read().join('').includes('two'));
+    await until('the second line', () => read().join('').includes('two'), 10_000);
     expect(read().join('')).toContain('one');
   });
 });
