@@ -1,5 +1,6 @@
 import { eraseRows } from '../database/erase';
 import { query, type Db } from '../database/scope';
+import { queryWhole } from '../database/whole';
 
 /** How many rows are not marked as gone, and how many of those a pass did not see. */
 export interface Unseen {
@@ -57,7 +58,7 @@ export class MirroredRows {
 
   async unseen(userId: number, connectionId: string, since: Date): Promise<Unseen> {
     const [counted] = await this.db.forUser(userId, (manager) =>
-      query<Unseen>(manager, this.counting, [userId, connectionId, since]),
+      queryWhole<Unseen>(manager, this.counting, [userId, connectionId, since]),
     );
     return counted ?? { live: 0, unseen: 0 };
   }

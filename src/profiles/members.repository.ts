@@ -44,7 +44,7 @@ export class MembersRepository {
     return this.db.forUser(userId, (manager) =>
       query<MirroredMember>(
         manager,
-        `SELECT m.profile_id AS id, m.joined_at AS "joinedAt", m.joined_at::text AS at, p.document
+        `SELECT m.profile_id AS id, m.joined_at AS "joinedAt", m.joined_at::text AS at, p.document::json AS document
          ${MEMBERS} ${beyond} ORDER BY m.joined_at DESC, m.profile_id DESC LIMIT $5`,
         [userId, connectionId, kind, id, limit, ...(after === null ? [] : [after.at, after.id])],
       ),

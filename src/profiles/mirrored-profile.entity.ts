@@ -58,9 +58,12 @@ export class MirroredProfile {
   @Column({ type: 'bigint' })
   fingerprint: string;
 
-  /** `attributes` as Klaviyo gave them, consent included; a profile's relationships are links alone and left out. */
-  @Column({ type: 'json' })
-  document: { attributes: Record<string, unknown> };
+  /**
+   * JSON: `attributes` as Klaviyo gave them, consent included; a profile's relationships are links alone and left out.
+   * Ours from its first to its last character, so PostgreSQL need not read it when it comes.
+   */
+  @Column({ type: 'text' })
+  document: string;
 
   /** When our copy last became another. */
   @Column({ name: 'changed_at', type: 'timestamptz' })

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
-import { joinedTexts, SEPARATOR_SQL } from '../mirror/joined-texts';
+import { joinedJson, joinedTexts, takenApart } from '../mirror/joined-texts';
 import { MirroredRows, type Swept, type Unseen } from '../mirror/mirrored-rows.repository';
 
 /** A person as the mirror keeps them; texts hold nothing that PostgreSQL refuses. */
@@ -25,6 +25,18 @@ export interface MirrorRow {
 const MAX_ROWS = 2000;
 const MAX_CHARACTERS = 8_000_000;
 
+/** As parameters from the third on. */
+const COLUMNS_GIVEN = [
+  'id',
+  'email',
+  'phone',
+  'external_id',
+  'name',
+  'created_at',
+  'updated_at',
+  'searchable',
+  'document',
+];
 const COLUMNS = ['email', 'phone', 'external_id', 'name', 'searchable', 'created_at', 'updated_at', 'fingerprint'];
 /** Klaviyo may show an older version than one that came otherwise: it counts as seen and changes nothing. */
 const NEWER = `(EXCLUDED.updated_at >= m.updated_at OR EXCLUDED.updated_at = '-infinity')`;
@@ -35,12 +47,11 @@ const UPSERT = `
   WITH kept AS (
     INSERT INTO mirrored_profile AS m (user_id, connection_id, klaviyo_id, email, phone, external_id, name, searchable,
       created_at, updated_at, fingerprint, document, changed_at, synced_at)
-    SELECT $1, $2, id, email, phone, external_id, name, searchable::jsonb, created_at,
-      coalesce(updated_at, '-infinity'), hashtextextended(document, 0), document::json, statement_timestamp(), now()
-    FROM ROWS FROM (unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]), unnest($7::text[]),
-      unnest($8::timestamptz[]), unnest($9::timestamptz[]),
-      string_to_table($10, ${SEPARATOR_SQL}), string_to_table($11, ${SEPARATOR_SQL}))
-      AS row (id, email, phone, external_id, name, created_at, updated_at, searchable, document)
+    SELECT $1, $2, id, email, phone, external_id, name, searchable::jsonb, created_at::timestamptz,
+      coalesce(updated_at::timestamptz, '-infinity'), hashtextextended(document, 0), document, statement_timestamp(),
+      now()
+    FROM ROWS FROM (${COLUMNS_GIVEN.map((_, place) => takenApart(`$${place + 3}`)).join(', ')})
+      AS row (${COLUMNS_GIVEN.join(', ')})
     ON CONFLICT (user_id, connection_id, klaviyo_id) DO UPDATE SET
       ${COLUMNS.map((name) => `${name} = CASE WHEN ${NEWER} THEN EXCLUDED.${name} ELSE m.${name} END`).join(', ')},
       document = CASE WHEN ${NEWER} AND m.fingerprint <> EXCLUDED.fingerprint THEN EXCLUDED.document ELSE m.document END,
@@ -147,14 +158,14 @@ function parametersOf(userId: number, connectionId: string, rows: readonly Mirro
   return [
     userId,
     connectionId,
-    rows.map(({ id }) => id),
-    rows.map(({ email }) => email),
-    rows.map(({ phone }) => phone),
-    rows.map(({ externalId }) => externalId),
-    rows.map(({ name }) => name),
-    rows.map(({ createdAt }) => createdAt),
-    rows.map(({ updatedAt }) => updatedAt),
-    joinedTexts(rows.map(({ searchable }) => searchable)),
-    joinedTexts(rows.map(({ document }) => document)),
+    joinedTexts(rows.map(({ id }) => id)),
+    joinedTexts(rows.map(({ email }) => email)),
+    joinedTexts(rows.map(({ phone }) => phone)),
+    joinedTexts(rows.map(({ externalId }) => externalId)),
+    joinedTexts(rows.map(({ name }) => name)),
+    joinedTexts(rows.map(({ createdAt }) => createdAt)),
+    joinedTexts(rows.map(({ updatedAt }) => updatedAt)),
+    joinedJson(rows.map(({ searchable }) => searchable)),
+    joinedJson(rows.map(({ document }) => document)),
   ];
 }

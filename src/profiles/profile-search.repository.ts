@@ -133,7 +133,7 @@ export class ProfileSearchRepository {
     const [found] = await this.db.forUser(userId, (manager) =>
       query<FoundProfile>(
         manager,
-        `SELECT p.klaviyo_id AS id, p.updated_at::text AS at, p.document
+        `SELECT p.klaviyo_id AS id, p.updated_at::text AS at, p.document::json AS document
          FROM mirrored_profile AS p
          WHERE p.user_id = $1 AND p.connection_id = $2 AND p.klaviyo_id = $3 AND p.deleted_at IS NULL`,
         [userId, connectionId, id],
@@ -200,7 +200,7 @@ function gather(parameters: Parameters, search: ProfileSearch): Statement {
 
 function shown(source: string, parameters: Parameters, { sort, limit }: ProfileSearch): Statement {
   const sql = `
-    SELECT p.klaviyo_id AS id, p.updated_at::text AS at, p.document
+    SELECT p.klaviyo_id AS id, p.updated_at::text AS at, p.document::json AS document
     FROM (${source} ORDER BY ${orderOf(sort)} LIMIT ${parameters.add(limit)}) AS p
     ORDER BY ${orderOf(sort)}`;
   return { sql, parameters };

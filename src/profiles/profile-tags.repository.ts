@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { foldName } from '../common/name-filter';
 import { Db, query } from '../database/scope';
+import { queryWhole } from '../database/whole';
 
 export interface TagCount {
   name: string;
@@ -19,7 +20,7 @@ export class ProfileTagsRepository {
   /** Counts the tags of all mirrored people anew. Rows whose count stands are not written. */
   async recount(userId: number, connectionId: string): Promise<void> {
     const counted = await this.db.forUser(userId, (manager) =>
-      query<TagCount>(
+      queryWhole<TagCount>(
         manager,
         `SELECT tag AS name, count(*)::int AS count
          FROM mirrored_profile AS p, jsonb_array_elements_text(p.searchable->'t') AS tag

@@ -28,7 +28,7 @@ describe('the mirror of people', () => {
   const account = (more: object = {}) => stage.connect(++user, { profiles: 250, limits: 'huge', ...more });
   const stored = (reader: Reader) =>
     stage.sql<Stored>(
-      `SELECT klaviyo_id AS id, email, name, searchable, document->'attributes' AS attributes,
+      `SELECT klaviyo_id AS id, email, name, searchable, document::json->'attributes' AS attributes,
          changed_at AS "changedAt", synced_at AS "syncedAt", deleted_at AS "deletedAt"
        FROM mirrored_profile
        WHERE user_id = $1 AND connection_id = $2 ORDER BY klaviyo_id`,
@@ -215,6 +215,22 @@ describe('the mirror of people', () => {
     });
     expect(found.searchable).toEqual({ t: [kept, 'plain'], a: { [kept]: kept, list: [kept, 7] } });
     expect(await one(reader, 'P2')).toMatchObject({ name: 'PLAIN' });
+  });
+
+  it('keeps each text in its own column, whatever control characters stand in it', async () => {
+    const reader = await account({ profiles: 0 });
+    const separators = 'a\x1eb\x1fc\0d';
+    await upsert(
+      reader,
+      row('P1', { email: separators, first_name: separators, properties: { note: separators } }),
+      row('P2', { email: '\x1f', first_name: '', external_id: '' }),
+      row('P3'),
+    );
+    expect(await stored(reader)).toMatchObject([
+      { id: 'P1', email: 'a\ufffdb\ufffdc\ufffdd', attributes: { properties: { note: 'a\x1eb\x1fc\ufffdd' } } },
+      { id: 'P2', email: '\ufffd', name: null },
+      { id: 'P3', email: null, name: null },
+    ]);
   });
 
   it('survives attributes of other types than documented, and fields that nobody knows', async () => {

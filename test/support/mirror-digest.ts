@@ -44,7 +44,7 @@ const ROWS: Record<string, string> = {
   lists: grouped('list'),
   segments: grouped('segment'),
   profiles: `
-    SELECT klaviyo_id AS id, document->'attributes' AS value
+    SELECT klaviyo_id AS id, document::json->'attributes' AS value
     FROM mirrored_profile
     WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id > $3 AND deleted_at IS NULL
     ORDER BY klaviyo_id LIMIT $4`,
