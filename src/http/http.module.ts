@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { Clock, SystemClock } from '../common/clock';
 import { Drain } from '../common/drain';
+import { Precedence } from '../common/precedence';
 import { Cursors } from '../common/page';
 import { InputPipe } from '../common/validation.pipe';
 import { EncryptionService } from '../encryption/encryption.service';
@@ -22,9 +23,10 @@ import { UnexpectedInput } from './unexpected-input';
     { provide: Cursors, inject: [EncryptionService], useFactory: (keys: EncryptionService) => new Cursors(keys) },
     Drain,
     OpenCalls,
+    Precedence,
     TableAnswers,
     UnexpectedInput,
   ],
-  exports: [Clock, Cursors, Drain],
+  exports: [Clock, Cursors, Drain, Precedence],
 })
 export class HttpModule {}

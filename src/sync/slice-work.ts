@@ -20,6 +20,8 @@ export interface SliceWork {
   readonly held: <T>(work: () => Promise<T>) => Promise<T>;
   /** Waits. @returns false when the slice ends before, or nobody has anything else to do for a while */
   readonly rest: (until: number) => Promise<boolean>;
+  /** Waits while more urgent work does, within bounds. */
+  readonly giveWay: () => Promise<void>;
   /** Something failed that is not one resource's: everybody stops. */
   readonly failed: (error: unknown) => void;
 }

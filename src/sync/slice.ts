@@ -22,6 +22,8 @@ export interface SliceTools {
   readonly records: PassRecordsRepository;
   readonly store: PageStore;
   readonly ending: PassEnding;
+  /** Waits while more urgent work does, within bounds. */
+  readonly giveWay: () => Promise<void>;
   /** A transaction of the run's user. */
   readonly transaction: <T>(work: () => Promise<T>) => Promise<T>;
 }
@@ -66,7 +68,7 @@ export class Slice {
     private readonly access: KlaviyoAccess,
     private readonly states: ReadonlyMap<Resource, StateOf>,
   ) {
-    const { clock, store, ending, records } = tools;
+    const { clock, store, ending, records, giveWay } = tools;
     this.writer = new PageWriter(
       (pages) => store.store(run, pages, () => this.halt.halt('cancel')),
       (error) => this.failed(error),
@@ -78,6 +80,7 @@ export class Slice {
       records,
       halt: this.halt,
       writer: this.writer,
+      giveWay,
       deadline: clock.now() + CALLS_MS,
       held: (work) => this.held(work),
       rest: (until) => this.rest(until),

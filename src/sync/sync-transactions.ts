@@ -1,9 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../config/env';
+import { Precedence } from '../common/precedence';
 import { Db } from '../database/scope';
 
 /** The part of the pool that all runs of this process may hold; the rest is for callers. */
 const SHARE = 0.4;
+/** A page is held up for so long at the most: a synchronisation gets slower, and never stops. */
+const GIVE_WAY_MS = 250;
 
 /**
  * Transactions of runs: only so many at once, however many runs there are, so that a caller always finds a connection.
@@ -18,8 +21,14 @@ export class SyncTransactions {
   constructor(
     @Inject(ENV) env: Env,
     private readonly db: Db,
+    private readonly precedence: Precedence,
   ) {
     this.most = Math.max(1, Math.floor(env.databasePoolSize * SHARE));
+  }
+
+  /** Before asking for another page: what others wait for goes first, within bounds. */
+  giveWay(): Promise<void> {
+    return this.precedence.giveWay(GIVE_WAY_MS);
   }
 
   /** As `Db.inTransaction`, in its turn. Not to be called within another one. */

@@ -16,6 +16,8 @@ export interface Reading {
   readonly lanes: Lanes;
   readonly writer: PageWriter<ReadPage>;
   readonly halt: Halt;
+  /** Waits while more urgent work does, within bounds. */
+  readonly giveWay: () => Promise<void>;
   readonly clock: Clock;
   /** Epoch milliseconds until which a call may take. */
   readonly deadline: number;
@@ -48,6 +50,7 @@ export class WindowReader {
     try {
       while (this.goesOn()) {
         await reading.writer.room();
+        await reading.giveWay();
         while (window.unstored >= MOST_UNSTORED && this.goesOn()) await this.stored.wait();
         if (this.goesOn()) await this.page();
       }

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
+import { Precedence } from '../common/precedence';
 import { isDatabaseDown } from '../database/errors';
 import { Metrics } from '../observability/metrics';
 import type { DeliverySource } from './delivery.entity';
@@ -68,16 +69,15 @@ export class WebhookIntake {
     private readonly system: IntakeSystemRepository,
     private readonly clock: Clock,
     private readonly metrics: Metrics,
-  ) {}
+    precedence: Precedence,
+  ) {
+    // More arrives than is being written.
+    precedence.claim(() => this.waiting.size > 0);
+  }
 
   /** Told after something was committed. */
   onTaken(listener: () => void): void {
     this.listeners.push(listener);
-  }
-
-  /** Whether more arrives than is being written: other work should wait. */
-  get busy(): boolean {
-    return this.waiting.size > 0;
   }
 
   private get isFull(): boolean {

@@ -3,12 +3,12 @@ import { Injectable, Logger } from '@nestjs/common';
 import { v4 as uuidv4 } from 'uuid';
 import { AppError } from '../common/errors';
 import { isTransient, pauseAfter } from '../common/transient';
+import { Precedence } from '../common/precedence';
 import { DatabaseError } from '../database/errors';
 import { Db } from '../database/scope';
 import { Alerts } from '../observability/alerts';
 import { Metrics } from '../observability/metrics';
 import { Consumers } from './consumers';
-import { WebhookIntake } from './intake';
 import { ProcessRepository, type PendingDelivery, type WorkEvent } from './process.repository';
 import type { Tenant } from './process.system.repository';
 
@@ -23,7 +23,6 @@ const LANE_SECONDS = 20;
 const FEW_EVENTS = 250;
 const GATHER_MS = 50;
 /** While more arrives than is being written, a chunk waits, but not for good. */
-const YIELD_MS = 25;
 const LONGEST_YIELD_MS = 250;
 /** Pauses between the attempts at an event; after the last it is dead, a day after it came. */
 const PAUSES_SECONDS = [60, 300, 900, 3600, 10_800, 21_600, 43_200];
@@ -49,7 +48,7 @@ export class ProcessWorker {
     private readonly db: Db,
     private readonly rows: ProcessRepository,
     private readonly consumers: Consumers,
-    private readonly intake: WebhookIntake,
+    private readonly precedence: Precedence,
     private readonly metrics: Metrics,
     private readonly alerts: Alerts,
   ) {}
@@ -67,7 +66,7 @@ export class ProcessWorker {
         const done = (await this.workDeliveries(lane)) || (await this.workDue(lane));
         if (done === 0) return;
         if (done < FEW_EVENTS) await wait(GATHER_MS);
-        await this.yieldToIntake();
+        await this.precedence.giveWay(LONGEST_YIELD_MS);
       }
     } catch (error) {
       if (error instanceof LostLane) return;
@@ -75,10 +74,6 @@ export class ProcessWorker {
     } finally {
       await this.rows.releaseLane(userId, connectionId, lease).catch(() => undefined);
     }
-  }
-
-  private async yieldToIntake(): Promise<void> {
-    for (let waited = 0; this.intake.busy && waited < LONGEST_YIELD_MS; waited += YIELD_MS) await wait(YIELD_MS);
   }
 
   /** @returns how many events and empty deliveries there were */

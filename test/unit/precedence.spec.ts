@@ -1,0 +1,24 @@
+import { Precedence } from '../../src/common/precedence';
+
+describe('whose work goes first', () => {
+  it('is nobody’s where nobody claims it', async () => {
+    await expect(new Precedence().giveWay(1000)).resolves.toBeUndefined();
+  });
+
+  it('is that of any who claims it, as long as it waits', async () => {
+    const precedence = new Precedence();
+    let left = 3;
+    precedence.claim(() => false);
+    precedence.claim(() => left-- > 0);
+    await precedence.giveWay(60_000);
+    expect(left).toBe(-1);
+  });
+
+  it('is not for ever', async () => {
+    const precedence = new Precedence();
+    let asked = 0;
+    precedence.claim(() => ++asked > 0);
+    await precedence.giveWay(20);
+    expect(asked).toBe(4);
+  });
+});
