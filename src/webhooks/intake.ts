@@ -71,8 +71,8 @@ export class WebhookIntake {
     private readonly metrics: Metrics,
     precedence: Precedence,
   ) {
-    // More arrives than is being written.
-    precedence.claim(() => this.waiting.size > 0);
+    // Also while nothing waits but the database: whoever brings single events brings the next one when it answers.
+    precedence.claim(() => this.writing > 0);
   }
 
   /** Told after something was committed. */
