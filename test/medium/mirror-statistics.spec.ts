@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { migrate } from '../../src/database/migrate';
 import { createDatabase, type TestDatabase } from '../support/database';
+import { until } from '../support/until';
 
 const ROLE = 'klaviyo_statistics';
 
@@ -62,5 +63,22 @@ describe('what the planner knows of the mirror', () => {
     expect(await known()).toBe(5000);
     await add(20_000, 30_000);
     expect(await known()).toBe(27_100);
+  });
+
+  it('is not left to somebody who holds the table as an autovacuum does, for it gives way', async () => {
+    const held = new Client({ connectionString: database.url });
+    await held.connect();
+    try {
+      await held.query('BEGIN');
+      await held.query('LOCK TABLE mirrored_event IN SHARE UPDATE EXCLUSIVE MODE');
+      const adding = add(100_000, 100_000);
+      const waits = async () => (await held.query('SELECT 1 FROM pg_locks WHERE NOT granted')).rows.length > 0;
+      await until('somebody waits for the table', waits, 10_000);
+      await held.query('ROLLBACK');
+      await adding;
+    } finally {
+      await held.end();
+    }
+    expect(await known()).toBe(127_100);
   });
 });
