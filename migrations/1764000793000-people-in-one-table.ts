@@ -11,7 +11,7 @@ export class PeopleInOneTable1764000793000 implements MigrationInterface {
     await runner.query(`
       ALTER TABLE mirrored_profile ADD COLUMN document text;
       ALTER TABLE mirrored_profile ALTER COLUMN document SET STORAGE EXTERNAL,
-        ALTER COLUMN searchable SET STORAGE MAIN;
+        ALTER COLUMN document SET STATISTICS 0, ALTER COLUMN searchable SET STORAGE MAIN;
       ALTER TABLE mirrored_profile SET (toast_tuple_target = 512);
       UPDATE mirrored_profile AS p SET document = d.document::text FROM mirrored_profile_document AS d
       WHERE (p.user_id, p.connection_id, p.klaviyo_id) = (d.user_id, d.connection_id, d.klaviyo_id);

@@ -25,7 +25,8 @@ export async function deliveries({ backends, database }: Ground): Promise<void> 
   const { made: singles, cpu: cpuOfSingles } = await cpuOf(service, () => load(hook, single));
   console.log(`deliveries: ${SECONDS} s a load; load average ${loadAverage()}`);
   console.table([rowOf('1,000 events a delivery', batches, cpu), rowOf('1 event a delivery', singles, cpuOfSingles)]);
-  console.log(`backlog worked off at ${round(rate, 0)} events/s; service ${round(service.residentMb(), 0)} MB`);
+  const backlog = rate === 0 ? 'no backlog: worked off as it came' : `backlog worked off at ${round(rate, 0)} events/s`;
+  console.log(`${backlog}; service ${round(service.residentMb(), 0)} MB`);
   await service.stop();
   if (kept < batches.events) throw new Error(`Only ${kept} of ${batches.events} acknowledged events are there`);
   if (batches.events === 0 || singles.events === 0) throw new Error('Nothing was taken');
