@@ -175,10 +175,11 @@ function walk(parameters: Parameters, search: ProfileSearch, stretch: number | n
   const [group] = byId(sort) ? groupsOf(filters) : [];
   const where = conditionsOf(filters, parameters).join(' AND ');
   const enough = stretch === null ? '' : `LIMIT ${parameters.add(stretch)}`;
+  // Ordered here only where it is cut here: else PostgreSQL would sort everybody for one page.
   const source =
     group === undefined
       ? `SELECT * FROM mirrored_profile AS p WHERE p.user_id = $1
-           AND p.connection_id = ${parameters.connection} ${beyond(search, parameters)} ${range(filters, sort, parameters)} ORDER BY ${orderOf(sort)} ${enough}`
+           AND p.connection_id = ${parameters.connection} ${beyond(search, parameters)} ${range(filters, sort, parameters)} ${enough && `ORDER BY ${orderOf(sort)} ${enough}`}`
       : `SELECT q.* FROM (SELECT m.profile_id AS klaviyo_id FROM membership AS m
            WHERE m.user_id = $1 AND m.connection_id = ${parameters.connection} AND m.kind = '${group.kind}'
              AND m.group_id = ${parameters.add(group.id)} AND m.left_at IS NULL
