@@ -82,6 +82,13 @@ export class WorkLoop {
     if (this.failures === 1) this.logger.warn({ msg: `${this.work.name} is held up`, err: error });
   }
 
+  /** What was begun went well, so what held it up is over. */
+  succeeded(): void {
+    if (this.failures === 0) return;
+    this.logger.log({ msg: `${this.work.name} goes on`, failures: this.failures });
+    this.failures = 0;
+  }
+
   /** Nothing is begun any more. */
   get isStopped(): boolean {
     return this.stopped;
@@ -103,7 +110,7 @@ export class WorkLoop {
       try {
         await this.work.look();
         await this.gauge();
-        this.worked();
+        if (this.work.isProven?.() !== false) this.succeeded();
       } catch (error) {
         this.failed(error);
       }
@@ -115,12 +122,6 @@ export class WorkLoop {
     if (Date.now() - this.gaugedAt < GAUGE_MS) return;
     this.gaugedAt = Date.now();
     await this.work.gauge?.();
-  }
-
-  private worked(): void {
-    if (this.failures === 0 || this.work.isProven?.() === false) return;
-    this.logger.log({ msg: `${this.work.name} goes on`, failures: this.failures });
-    this.failures = 0;
   }
 
   private stop(): void {

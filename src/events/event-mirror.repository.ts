@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
-import { MirroredRows, type Swept, type Unseen } from '../mirror/mirrored-rows.repository';
+import { MirroredRows } from '../mirror/mirrored-rows.repository';
 
 /** An event as it is kept. */
 export interface EventRow {
@@ -24,11 +24,9 @@ const INSERT = `
 
 /** Rows of `mirrored_event` as they are written, each statement bound to its user. */
 @Injectable()
-export class EventMirrorRepository {
-  private readonly rows: MirroredRows;
-
-  constructor(private readonly db: Db) {
-    this.rows = new MirroredRows(db, { table: 'mirrored_event', hasChangedAt: true });
+export class EventMirrorRepository extends MirroredRows {
+  constructor(db: Db) {
+    super(db, { table: 'mirrored_event', hasChangedAt: true });
   }
 
   /**
@@ -78,21 +76,6 @@ export class EventMirrorRepository {
       );
       return counted?.added ?? 0;
     });
-  }
-
-  /** Rows that are not marked as gone, and those of them that were not seen since a time. */
-  unseen(userId: number, connectionId: string, since: Date): Promise<Unseen> {
-    return this.rows.unseen(userId, connectionId, since);
-  }
-
-  /** Marks rows as gone, in the order of their ids. @param after an id: where the chunk before ended */
-  sweep(userId: number, connectionId: string, since: Date, after: string, limit: number): Promise<Swept> {
-    return this.rows.sweep(userId, connectionId, since, after, limit);
-  }
-
-  /** Removes rows of connections that are gone. @returns how many */
-  erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
-    return this.rows.erase(userId, connectionIds, limit);
   }
 }
 

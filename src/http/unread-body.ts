@@ -8,6 +8,9 @@ const MAX_GROWTH = 30;
 /** So much may come of whatever little was sent. */
 const FREE_BYTES = 1024 * 1024;
 
+/** Beyond the limit so much is still taken in, so that it can be told whose it is. */
+const OVER_BYTES = 1024 * 1024;
+
 /** A body that did not arrive whole, or not in time, or that has no end. */
 export class BrokenBody extends Error {
   override readonly name = 'BrokenBody';
@@ -18,6 +21,8 @@ export interface WholeBody {
   /** After decompression. */
   chunks: readonly Buffer[];
   size: number;
+  /** What to answer to one that is too large; undefined: it is not. */
+  tooLarge: AppError | undefined;
 }
 
 /** Tells how much it has taken in. */
@@ -44,7 +49,7 @@ export class UnreadBody {
    * The bytes after decompression.
    * @param withinMs for all of it, however slowly it drips
    * @param onChunk sees each piece as it arrives; what it throws ends the reading
-   * @throws BrokenBody, also once it turns out to be larger than the limit; what `onChunk` throws
+   * @throws BrokenBody, also of what does not end soon beyond the limit; what `onChunk` throws
    */
   async read(withinMs: number, onChunk: (chunk: Buffer) => void): Promise<WholeBody> {
     const decoder = this.decoderOf(this.headers['content-encoding']);
@@ -61,7 +66,7 @@ export class UnreadBody {
           size += chunk.length;
           // By what was unpacked, not by what has arrived: that is ahead by as much as the trap needs.
           const isTrap = decoder !== undefined && size > FREE_BYTES && size > decoder.bytesWritten * MAX_GROWTH;
-          if (isTrap || size > limit) {
+          if (isTrap || size > limit + OVER_BYTES) {
             broken();
             return;
           }
@@ -79,7 +84,7 @@ export class UnreadBody {
           });
         if (decoder) payload.pipe(decoder);
       });
-      return { chunks, size };
+      return { chunks, size, tooLarge: size > limit ? this.tooLarge(limit) : undefined };
     } finally {
       clearTimeout(timer);
       // What is still to come is not for us: the line ends with the answer.

@@ -34,7 +34,7 @@ export class MirroredRows {
   private readonly sweeping: string;
 
   constructor(
-    private readonly db: Db,
+    protected readonly db: Db,
     private readonly of: MirroredTable,
   ) {
     const { table, only = 'true', hasChangedAt = false } = of;

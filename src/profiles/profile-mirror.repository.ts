@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Db, query } from '../database/scope';
 import { joinedJson, joinedTexts, takenApart } from '../mirror/joined-texts';
-import { MirroredRows, type Swept, type Unseen } from '../mirror/mirrored-rows.repository';
+import { MirroredRows } from '../mirror/mirrored-rows.repository';
 
 /** A person as the mirror keeps them; texts hold nothing that PostgreSQL refuses. */
 export interface MirrorRow {
@@ -63,11 +63,9 @@ const UPSERT = `
 
 /** The rows of mirrored people as they are written, each statement bound to its user. */
 @Injectable()
-export class ProfileMirrorRepository {
-  private readonly rows: MirroredRows;
-
-  constructor(private readonly db: Db) {
-    this.rows = new MirroredRows(db, { table: 'mirrored_profile', hasChangedAt: true });
+export class ProfileMirrorRepository extends MirroredRows {
+  constructor(db: Db) {
+    super(db, { table: 'mirrored_profile', hasChangedAt: true });
   }
 
   /** What a pass read. @returns how many are new or changed */
@@ -102,21 +100,6 @@ export class ProfileMirrorRepository {
       ),
     );
     return gone.map(({ id }) => id);
-  }
-
-  /** Rows that are not marked as gone, and those of them that were not seen since a time. */
-  unseen(userId: number, connectionId: string, since: Date): Promise<Unseen> {
-    return this.rows.unseen(userId, connectionId, since);
-  }
-
-  /** Marks rows as gone, in the order of their ids. @param after an id: where the chunk before ended */
-  sweep(userId: number, connectionId: string, since: Date, after: string, limit: number): Promise<Swept> {
-    return this.rows.sweep(userId, connectionId, since, after, limit);
-  }
-
-  /** Removes people of connections that are gone. @returns how many */
-  erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {
-    return this.rows.erase(userId, connectionIds, limit);
   }
 
   /** Holds the connection until the transaction ends. */

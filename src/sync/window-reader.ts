@@ -50,8 +50,8 @@ export class WindowReader {
     try {
       while (this.goesOn()) {
         await reading.writer.room();
-        await reading.giveWay();
         while (window.unstored >= MOST_UNSTORED && this.goesOn()) await this.stored.wait();
+        await reading.giveWay();
         if (this.goesOn()) await this.page();
       }
     } finally {

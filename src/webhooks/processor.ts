@@ -76,6 +76,7 @@ export class WebhookProcessor implements OnApplicationBootstrap, OnModuleDestroy
     const until = Date.now() + SLICE_MS;
     try {
       await this.worker.work(tenant, () => Date.now() < until && !this.loop.isStopped);
+      this.loop.succeeded();
     } catch (error) {
       // A refusal is about this connection, and says itself when it is worth another try.
       if (!(error instanceof AppError)) this.loop.failed(error);

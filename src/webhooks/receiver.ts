@@ -102,6 +102,7 @@ export class WebhookReceiver {
     const found = await signersAmong(known, whole.chunks, credentials);
     const signers = found.length > 0 ? found : await this.signersNow(known, credentials, whole.chunks);
     if (signers.length === 0) throw this.refusal(call);
+    if (whole.tooLarge) throw whole.tooLarge;
     const delivery = readDelivery(Buffer.concat(whole.chunks, whole.size));
     const webhook = signers.find(
       ({ accountId }) => delivery.webhookId === credentials.webhookId && delivery.accountId === accountId,

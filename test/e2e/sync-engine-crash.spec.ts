@@ -13,13 +13,14 @@ const KILLS = Number(process.env['SYNC_KILLS'] ?? 4);
 const USER = 808;
 jest.setTimeout(120_000 + KILLS * 20_000);
 
-/** Enough of everything that a run takes some ten seconds at this latency. */
+/** Enough of everything that a run takes some ten seconds at this latency, and longer where more is killed. */
+const TIMES = Math.max(1, KILLS / 8);
 const ACCOUNT = {
-  profiles: 6000,
+  profiles: 6000 * TIMES,
   lists: [{ name: 'Large', members: 3000 }, ...Array.from({ length: 12 }, (_, n) => ({ name: `L${n}`, members: n }))],
   segments: 3,
   campaigns: 8,
-  events: 20_000,
+  events: 20_000 * TIMES,
   limits: 'huge' as const,
   latencyMs: 150,
   jitterMs: 150,

@@ -301,7 +301,7 @@ describe('a synchronisation', () => {
       });
       const sync = await stage.sync(reader, { resources: ['profiles'] });
       expect(sync).toMatchObject({ status: 'failed', error: { code: 'SYNC_PAGES_REPEAT' } });
-      expect((await reader.requests('getProfiles')).length).toBeLessThan(100);
+      expect((await reader.requests('getProfiles')).length).toBeLessThan(50);
     });
 
     it('ends as a whole when the key is refused, and begins again with a good one', async () => {

@@ -106,7 +106,7 @@ export const BAD_INPUTS: readonly BadInput[] = [
   { input: '25 MB + 1, found out', status: 401, heavy: true, message: unsigned(() => spaces, { manner: 'chunked' }) },
   {
     input: '25 MB + 1, found out, signed',
-    status: 401,
+    status: 413,
     heavy: true,
     message: (hook, other) => ({ ...signed(() => spaces)(hook, other), manner: 'chunked' }),
   },

@@ -1,3 +1,4 @@
+import { Client } from 'pg';
 import type { Reader } from '../e2e/reads-stage';
 import { Db } from '../../src/database/scope';
 import { CallTally } from '../../src/klaviyo/call-tally';
@@ -276,6 +277,32 @@ describe('the mirror of people', () => {
     expect([await erase(), await erase(), await erase()]).toEqual([2, 1, 0]);
     expect(await stored(gone)).toEqual([]);
     expect(await stored(other)).toHaveLength(3);
+  });
+
+  it('are read in the order of their updates along its index, of however many there are', async () => {
+    const reader = await account({ profiles: 0 });
+    await stage.pass(reader, 'profiles');
+    await stage.sql(
+      `INSERT INTO mirrored_profile (user_id, connection_id, klaviyo_id, searchable, document, fingerprint, updated_at,
+         changed_at, synced_at)
+       SELECT $1, $2, 'P' || n, '{"t": [], "a": {}}', '{"attributes": {"note": "' || repeat('x', 1000) || '"}}', n,
+         now() - n * interval '1 second', now(), now() FROM generate_series(1, 20000) AS n`,
+      [reader.userId, reader.connectionId],
+    );
+    await stage.sql('ANALYZE mirrored_profile');
+    const asked = jest.spyOn(Client.prototype, 'query');
+    try {
+      const { status, body } = await reader.get('/profiles', { source: 'mirror', sort: '-updatedAt', limit: 50 });
+      expect([status, body.profiles?.[0]?.id, body.profiles?.length]).toEqual([200, 'P1', 50]);
+      const said: readonly unknown[][] = asked.mock.calls;
+      const [sql, params] = said.find(([text]) => typeof text === 'string' && text.includes('mirrored_profile')) ?? [];
+      const planned = await stage.sql<Record<string, string>>(`EXPLAIN ${String(sql)}`, params as unknown[]);
+      const plan = planned.map((line) => line['QUERY PLAN']).join('\n');
+      expect(plan).toContain('mirrored_profile_updated');
+      expect(plan).not.toMatch(/Seq Scan on mirrored_profile|Sort/);
+    } finally {
+      asked.mockRestore();
+    }
   });
 
   describe('people who are read again by their ids', () => {

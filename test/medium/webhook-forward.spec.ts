@@ -210,7 +210,7 @@ describe('events that are passed on', () => {
       await until(() => target.got.length > before + probe);
       await allBack();
     }
-    expect(target.got.length).toBeLessThanOrEqual(before + 6);
+    expect(target.got.length).toBeLessThanOrEqual(before + 4);
     target.answer = (_got, response) => response.writeHead(200).end();
     target.got.length = 0;
     await stage.passes(300);

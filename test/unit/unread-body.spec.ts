@@ -19,7 +19,7 @@ async function read(pieces: readonly Buffer[], encoding?: string) {
   const ended = await body
     .read(5000, (chunk) => (seen += chunk.length))
     .then(
-      ({ size }) => size,
+      ({ size, tooLarge }) => tooLarge ?? size,
       (error: unknown) => error,
     );
   return { seen, ended };
@@ -32,10 +32,15 @@ describe('a body of which the handler wants to read', () => {
     expect(await read(pieces(LIMIT))).toEqual({ seen: LIMIT, ended: LIMIT });
   });
 
-  it('is given up at the first piece beyond its limit, though much more would come', async () => {
+  it('is too large where it ends soon beyond its limit', async () => {
+    const { ended } = await read([...pieces(LIMIT), Buffer.from(' ')]);
+    expect(ended).toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
+  });
+
+  it('is given up a megabyte beyond its limit, though much more would come', async () => {
     const { seen, ended } = await read(pieces(4 * LIMIT));
     expect(ended).toBeInstanceOf(BrokenBody);
-    expect(seen).toBeLessThanOrEqual(LIMIT);
+    expect(seen).toBeLessThanOrEqual(LIMIT + MEGABYTE);
   });
 
   it('is unpacked where it grows as text does', async () => {

@@ -125,6 +125,20 @@ describe('a loop that looks for due work', () => {
     expect(said).toEqual(['the work is held up', 'the work goes on']);
   });
 
+  it('is over its trouble when what was begun goes well, though more is under way', async () => {
+    const { loop, looks, said } = setUp({ isProven: () => false });
+    loop.start();
+    await after(1000);
+    loop.failed(new Error('no database'));
+    await after(1000);
+    loop.succeeded();
+    loop.succeeded();
+    loop.failed(new Error('no database'));
+    await after(1000);
+    expect(looks).toEqual([1000, 2000, 3000]);
+    expect(said).toEqual(['the work is held up', 'the work goes on', 'the work is held up']);
+  });
+
   it('measures what waits every quarter of a minute, after a look', async () => {
     const gauged: number[] = [];
     const { loop } = setUp({ gauge: () => Promise.resolve(void gauged.push(Date.now() - START)) });
