@@ -114,7 +114,15 @@ async function seenUnder({ base, now, honoured }: Setting): Promise<{ seen: Seen
 }
 
 /** What is made anew each time: our ids, Klaviyo's ids of people, moments of now. */
-const ANEW = [/^[0-9a-f]{8}-[0-9a-f-]{27}$/, /^01[0-9A-Z]{24}$/, /^(2026-11-22|2027-02-01)T/];
+const ANEW = [/^[0-9a-f]{8}-[0-9a-f-]{27}$/, /^01[0-9A-Z]{24}$/];
+const HOUR_MS = 3_600_000;
+
+function isAnew(value: string): boolean {
+  if (ANEW.some((pattern) => pattern.test(value))) return true;
+  if (!/^\d{4}-\d\d-\d\dT/.test(value)) return false;
+  // The service's clock, or the database's, which nobody sets.
+  return [TODAY, AFTER_THE_NEXT_RETIREMENT, Date.now()].some((now) => Math.abs(Date.parse(value) - now) < HOUR_MS);
+}
 
 function flatten(seen: Map<string, unknown[]>, place: string, value: unknown): void {
   if (typeof value === 'object' && value !== null) {
@@ -122,7 +130,7 @@ function flatten(seen: Map<string, unknown[]>, place: string, value: unknown): v
       flatten(seen, Array.isArray(value) ? `${place}[]` : `${place}.${name}`, inner);
     return;
   }
-  const known = typeof value === 'string' && ANEW.some((pattern) => pattern.test(value)) ? 'anew' : value;
+  const known = typeof value === 'string' && isAnew(value) ? 'anew' : value;
   seen.set(place, [...(seen.get(place) ?? []), known]);
 }
 
