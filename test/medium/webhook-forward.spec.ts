@@ -27,6 +27,7 @@ describe('events that are passed on', () => {
     target.got.length = 0;
     target.answer = (_, response) => response.writeHead(204).end();
     userId += 1;
+    target.since = userId;
     connectionId = await stage.connection(userId);
   });
 
