@@ -36,7 +36,7 @@ export class PreparedReads {
       return rows;
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-      if (!NOT_AS_PREPARED.has(code)) throw failed(sql, error);
+      if (!NOT_AS_PREPARED.has(code)) throw failedStatement(sql, error);
       this.usable = false;
       this.logger.warn('Prepared statements do not last here (a pooler, or a migration): going on without', { code });
       return this.plain(sql, params);
@@ -58,7 +58,7 @@ export class PreparedReads {
 }
 
 /** As TypeORM would have it, without the parameters. */
-function failed(sql: string, error: unknown): unknown {
+export function failedStatement(sql: string, error: unknown): unknown {
   return error instanceof Error ? new QueryFailedError(sql, [], error) : error;
 }
 

@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { runBulk, type BulkParameter } from './bulk-statement';
 import { DatabaseError, fromDriver, isRepeatable } from './errors';
-import { PreparedReads } from './prepared';
+import { failedStatement, PreparedReads } from './prepared';
 
 type Work<T> = (manager: EntityManager) => Promise<T>;
 
@@ -45,6 +46,14 @@ export class Db {
     return scrubbed(async () => (await this.prepared.rows(sql, params)) as T[]);
   }
 
+  /**
+   * One statement about many rows of one user, whose columns are `JoinedTexts`: nothing of it is copied on its way to the
+   * socket. Inside a transaction it belongs to that.
+   */
+  async bulk<T>(userId: number, sql: string, params: readonly BulkParameter[]): Promise<T[]> {
+    return this.inTransaction(userId, (manager) => queryBulk<T>(manager, sql, params));
+  }
+
   /** Runs statements that have no single user (receiver, due work, retention). For `*.system.repository.ts` only. */
   async system<T>(work: Work<T>): Promise<T> {
     return scrubbed(() => work(this.open.getStore()?.manager ?? this.dataSource.manager));
@@ -83,6 +92,21 @@ async function scrubbed<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     throw error instanceof DatabaseError ? error : fromDriver(error);
+  }
+}
+
+/** Rows of a statement about many rows, inside a transaction; see `Db.bulk`. */
+export async function queryBulk<T>(
+  manager: EntityManager,
+  sql: string,
+  params: readonly BulkParameter[],
+): Promise<T[]> {
+  const client = (await manager.queryRunner?.connect()) as Parameters<typeof runBulk>[0] | undefined;
+  if (!client) throw new Error('There is no transaction');
+  try {
+    return await runBulk<T>(client, sql, params);
+  } catch (error) {
+    throw failedStatement(sql, error);
   }
 }
 

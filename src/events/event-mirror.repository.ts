@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { Db, query } from '../database/scope';
+import type { BulkParameter } from '../database/bulk-statement';
+import { JoinedTexts, takenApart } from '../database/joined-texts';
+import { Db, query, queryBulk } from '../database/scope';
 import { MirroredRows } from '../mirror/mirrored-rows.repository';
 
 /** An event as it is kept. */
@@ -17,8 +19,8 @@ export interface EventRow {
 const INSERT = `
   INSERT INTO mirrored_event AS m (user_id, connection_id, klaviyo_id, metric_id, profile_id, occurred_at, value,
     document, synced_at, changed_at)
-  SELECT $1, $2, id, metric, profile, to_timestamp(occurred), value, document, now(), now()
-  FROM unnest($3::text[], $4::text[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[])
+  SELECT $1, $2, id, metric, profile, to_timestamp(occurred::float8), value::float8, document::jsonb, now(), now()
+  FROM ROWS FROM (${[3, 4, 5, 6, 7, 8].map((place) => takenApart(`$${place}`)).join(', ')})
     AS row (id, metric, profile, occurred, value, document)
   ON CONFLICT (user_id, connection_id, klaviyo_id) DO UPDATE SET`;
 
@@ -34,10 +36,9 @@ export class EventMirrorRepository extends MirroredRows {
    * lies out of line. @returns how many are new or changed
    */
   async upsert(userId: number, connectionId: string, rows: readonly EventRow[]): Promise<number> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
-      query<{ changed: number }>(
-        manager,
-        `WITH kept AS (${INSERT}
+    const [counted] = await this.db.bulk<{ changed: number }>(
+      userId,
+      `WITH kept AS (${INSERT}
            metric_id = EXCLUDED.metric_id, profile_id = EXCLUDED.profile_id, occurred_at = EXCLUDED.occurred_at,
            value = EXCLUDED.value, synced_at = EXCLUDED.synced_at, deleted_at = NULL,
            document = CASE WHEN m.document = EXCLUDED.document THEN m.document ELSE EXCLUDED.document END,
@@ -46,8 +47,7 @@ export class EventMirrorRepository extends MirroredRows {
              AND m.profile_id IS NOT DISTINCT FROM EXCLUDED.profile_id THEN m.changed_at ELSE EXCLUDED.changed_at END
            RETURNING changed_at)
          SELECT count(*) FILTER (WHERE changed_at = now())::int AS changed FROM kept`,
-        columnsOf(userId, connectionId, rows),
-      ),
+      columnsOf(userId, connectionId, rows),
     );
     return counted?.changed ?? 0;
   }
@@ -64,7 +64,7 @@ export class EventMirrorRepository extends MirroredRows {
         connectionId,
       ]);
       if (connection.length === 0) return 0;
-      const [counted] = await query<{ added: number }>(
+      const [counted] = await queryBulk<{ added: number }>(
         manager,
         `WITH kept AS (${INSERT}
            metric_id = coalesce(m.metric_id, EXCLUDED.metric_id),
@@ -80,16 +80,16 @@ export class EventMirrorRepository extends MirroredRows {
 }
 
 /** Each id once (the last version of it), sorted, so that two writers never wait for each other crosswise. */
-function columnsOf(userId: number, connectionId: string, rows: readonly EventRow[]): unknown[] {
+function columnsOf(userId: number, connectionId: string, rows: readonly EventRow[]): BulkParameter[] {
   const all = [...new Map(rows.map((row) => [row.id, row])).values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return [
     userId,
     connectionId,
-    all.map(({ id }) => id),
-    all.map(({ metricId }) => metricId),
-    all.map(({ profileId }) => profileId),
-    all.map(({ occurredAt }) => occurredAt),
-    all.map(({ value }) => value),
-    all.map(({ document }) => document),
+    JoinedTexts.of(all.map(({ id }) => id)),
+    JoinedTexts.of(all.map(({ metricId }) => metricId)),
+    JoinedTexts.of(all.map(({ profileId }) => profileId)),
+    JoinedTexts.of(all.map(({ occurredAt }) => String(occurredAt))),
+    JoinedTexts.of(all.map(({ value }) => (value === null ? null : String(value)))),
+    JoinedTexts.ofJson(all.map(({ document }) => document)),
   ];
 }

@@ -82,9 +82,7 @@ function fault(raw: Record<string, unknown>): KlaviyoFault {
   };
 }
 
-function parse(body: Buffer): unknown {
-  if (body.length === 0) return EMPTY;
-  const json = body.toString('utf8');
+function parse(json: string): unknown {
   if (json.trim() === '') return EMPTY;
   try {
     return JSON.parse(json) as unknown;

@@ -1,8 +1,10 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { Readable } from 'node:stream';
 import { HttpService } from '@nestjs/axios';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isAxiosError, type AxiosRequestConfig } from 'axios';
+import { answerText } from './answer-text';
 
 export interface TransportRequest {
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -18,7 +20,7 @@ export type TransportResult =
   | {
       kind: 'answer';
       status: number;
-      body: Buffer;
+      body: string;
       retryAfter: string | undefined;
       rateLimit: string | undefined;
       remaining: string | undefined;
@@ -65,12 +67,14 @@ export class KlaviyoTransport implements OnApplicationShutdown {
     // axios' own timeout restarts with every chunk: a dripping body would outlive it.
     const timer = setTimeout(() => abort.abort(), request.timeoutMs);
     try {
-      const { status, data, headers } = await this.http.axiosRef.request<Buffer>(this.config(request, abort.signal));
+      const { status, data, headers } = await this.http.axiosRef.request<Readable>(this.config(request, abort.signal));
+      const body = await answerText(data, LARGEST_ANSWER);
+      if (body === null) return { kind: 'oversized', status };
       const header = (name: string): string | undefined => asText((headers as Record<string, unknown>)[name]);
       return {
         kind: 'answer',
         status,
-        body: data,
+        body,
         retryAfter: header('retry-after'),
         rateLimit: header('ratelimit-limit'),
         remaining: header('ratelimit-remaining'),
@@ -96,13 +100,12 @@ export class KlaviyoTransport implements OnApplicationShutdown {
       headers: { ...request.headers },
       ...(request.body === undefined ? {} : { data: request.body }),
       signal,
-      responseType: 'arraybuffer',
+      responseType: 'stream',
       transformRequest: (data: unknown) => data,
       transformResponse: (data: unknown) => data,
       validateStatus: () => true,
       maxRedirects: 0,
       proxy: false,
-      maxContentLength: LARGEST_ANSWER,
       maxBodyLength: LARGEST_REQUEST,
       httpAgent: this.httpAgent,
       httpsAgent: this.httpsAgent,
@@ -115,8 +118,6 @@ function agentOptions(): { keepAlive: true; maxSockets: number; maxFreeSockets: 
 }
 
 function failureOf(error: unknown): TransportResult {
-  if (isAxiosError(error) && error.message.startsWith('maxContentLength'))
-    return { kind: 'oversized', status: error.response?.status ?? 200 };
   const { code, syscall } = (isAxiosError(error) ? (error.cause ?? error) : error) as {
     code?: unknown;
     syscall?: unknown;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import type { BulkParameter } from '../database/bulk-statement';
+import { JoinedTexts, takenApart } from '../database/joined-texts';
 import { Db, query } from '../database/scope';
-import { joinedJson, joinedTexts, takenApart } from '../mirror/joined-texts';
 import { MirroredRows } from '../mirror/mirrored-rows.repository';
 
 /** A person as the mirror keeps them; texts hold nothing that PostgreSQL refuses. */
@@ -72,9 +73,8 @@ export class ProfileMirrorRepository extends MirroredRows {
   async upsert(userId: number, connectionId: string, rows: readonly MirrorRow[]): Promise<number> {
     let changed = 0;
     for (const chunk of chunksOf(rows)) {
-      const [counted] = await this.db.forUser(userId, (manager) =>
-        query<{ changed: number }>(manager, UPSERT, parametersOf(userId, connectionId, chunk)),
-      );
+      const parameters = parametersOf(userId, connectionId, chunk);
+      const [counted] = await this.db.bulk<{ changed: number }>(userId, UPSERT, parameters);
       changed += counted?.changed ?? 0;
     }
     return changed;
@@ -137,18 +137,18 @@ function* chunksOf(rows: readonly MirrorRow[]): Generator<MirrorRow[]> {
   if (chunk.length > 0) yield chunk;
 }
 
-function parametersOf(userId: number, connectionId: string, rows: readonly MirrorRow[]): unknown[] {
+function parametersOf(userId: number, connectionId: string, rows: readonly MirrorRow[]): BulkParameter[] {
   return [
     userId,
     connectionId,
-    joinedTexts(rows.map(({ id }) => id)),
-    joinedTexts(rows.map(({ email }) => email)),
-    joinedTexts(rows.map(({ phone }) => phone)),
-    joinedTexts(rows.map(({ externalId }) => externalId)),
-    joinedTexts(rows.map(({ name }) => name)),
-    joinedTexts(rows.map(({ createdAt }) => createdAt)),
-    joinedTexts(rows.map(({ updatedAt }) => updatedAt)),
-    joinedJson(rows.map(({ searchable }) => searchable)),
-    joinedJson(rows.map(({ document }) => document)),
+    JoinedTexts.of(rows.map(({ id }) => id)),
+    JoinedTexts.of(rows.map(({ email }) => email)),
+    JoinedTexts.of(rows.map(({ phone }) => phone)),
+    JoinedTexts.of(rows.map(({ externalId }) => externalId)),
+    JoinedTexts.of(rows.map(({ name }) => name)),
+    JoinedTexts.of(rows.map(({ createdAt }) => createdAt)),
+    JoinedTexts.of(rows.map(({ updatedAt }) => updatedAt)),
+    JoinedTexts.ofJson(rows.map(({ searchable }) => searchable)),
+    JoinedTexts.ofJson(rows.map(({ document }) => document)),
   ];
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Db, query } from '../database/scope';
+import { JoinedTexts, takenApart } from '../database/joined-texts';
+import { Db, query, queryBulk } from '../database/scope';
 import type { DeliverySource } from './delivery.entity';
 import type { IncomingEvent } from './intake-event';
 
@@ -44,29 +45,7 @@ export class IntakeSystemRepository {
   async keep(deliveries: readonly IncomingDelivery[]): Promise<KeptDelivery[]> {
     const events = deliveries.flatMap(({ id, events: of }) => of.map((event) => ({ delivery: id, ...event })));
     return this.db.inSystemTransaction((manager) =>
-      query<KeptDelivery>(manager, KEEP, [
-        deliveries.map(({ userId }) => userId),
-        deliveries.map(({ connectionId }) => connectionId),
-        deliveries.map(({ webhookId }) => webhookId),
-        deliveries.map(({ id }) => id),
-        deliveries.map(({ source }) => source),
-        deliveries.map(({ digest }) => digest),
-        deliveries.map(({ late }) => late),
-        deliveries.map((delivery) => delivery.events.length),
-        deliveries.map((delivery) => delivery.events[0]?.id ?? null),
-        deliveries.map((delivery) => delivery.events.at(-1)?.id ?? null),
-        deliveries.map(({ repeats }) => repeats),
-        events.map(({ delivery }) => delivery),
-        events.map(({ id }) => id),
-        events.map(({ externalId }) => externalId),
-        events.map(({ topic }) => topic),
-        events.map(({ metricId }) => metricId),
-        events.map(({ profileId }) => profileId),
-        events.map(({ properties }) => properties),
-        events.map(({ occurredAt }) => occurredAt / 1000),
-        events.map(({ fault }) => fault),
-        deliveries.map((delivery) => delivery.events.filter(({ fault }) => fault !== null).length),
-      ]),
+      queryBulk<KeptDelivery>(manager, KEEP, [...columnsOf(deliveries, DELIVERY), ...columnsOf(events, EVENT)]),
     );
   }
 
@@ -92,15 +71,56 @@ export class IntakeSystemRepository {
   }
 }
 
+/** A column as it is given: its type, and the text of it. */
+type Columns<Row> = Readonly<Record<string, readonly [type: string, text: (row: Row) => string | null]>>;
+type Event = IncomingEvent & { delivery: string };
+
+const DELIVERY: Columns<IncomingDelivery> = {
+  user_id: ['bigint', ({ userId }) => String(userId)],
+  connection_id: ['uuid', ({ connectionId }) => connectionId],
+  webhook_id: ['uuid', ({ webhookId }) => webhookId],
+  id: ['uuid', ({ id }) => id],
+  source: ['text', ({ source }) => source],
+  digest: ['text', ({ digest }) => digest],
+  late: ['boolean', ({ late }) => String(late)],
+  events: ['int', ({ events }) => String(events.length)],
+  first_id: ['uuid', ({ events }) => events[0]?.id ?? null],
+  last_id: ['uuid', ({ events }) => events.at(-1)?.id ?? null],
+  repeats: ['int', ({ repeats }) => String(repeats)],
+  malformed: ['int', ({ events }) => String(events.filter(({ fault }) => fault !== null).length)],
+};
+const EVENT: Columns<Event> = {
+  delivery: ['uuid', ({ delivery }) => delivery],
+  id: ['uuid', ({ id }) => id],
+  external_id: ['text', ({ externalId }) => externalId],
+  topic: ['text', ({ topic }) => topic],
+  metric_id: ['text', ({ metricId }) => metricId],
+  profile_id: ['text', ({ profileId }) => profileId],
+  properties: ['jsonb', ({ properties }) => properties],
+  occurred_at: ['float8', ({ occurredAt }) => String(occurredAt / 1000)],
+  fault: ['text', ({ fault }) => fault],
+};
+
+function columnsOf<Row>(rows: readonly Row[], columns: Columns<Row>): JoinedTexts[] {
+  return Object.values(columns).map(([, text]) => JoinedTexts.of(rows.map(text)));
+}
+
+/** The rows in SQL. @param first number of their first parameter */
+function rowsOf(columns: Columns<never>, first: number): string {
+  const names = Object.keys(columns);
+  const typed = Object.entries(columns).map(([name, [type]]) => `${name}::${type} AS ${name}`);
+  const parts = names.map((_, place) => takenApart(`$${first + place}`));
+  return `SELECT ${typed.join(', ')} FROM ROWS FROM (${parts.join(', ')}) AS row (${names.join(', ')})`;
+}
+
 /** Sorted by the keys of both tables, so that two writers never wait for each other crosswise. */
 const KEEP = `
   WITH given AS MATERIALIZED (
-    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::boolean[],
-        $8::int[], $9::uuid[], $10::uuid[], $11::int[], $21::int[])
-      AS d (user_id, connection_id, webhook_id, id, source, digest, late, events, first_id, last_id, repeats, malformed)
+    ${rowsOf(DELIVERY, 1)}
   ), living AS MATERIALIZED (
     SELECT w.user_id, w.connection_id, w.id FROM webhook w
-    WHERE w.user_id = ANY($1) AND w.id = ANY($3) FOR KEY SHARE
+    WHERE w.user_id = ANY(ARRAY(SELECT user_id FROM given)) AND w.id = ANY(ARRAY(SELECT webhook_id FROM given))
+    FOR KEY SHARE
   ), taken AS (
     INSERT INTO webhook_delivery AS d (user_id, connection_id, id, webhook_id, source, digest, late, events,
       first_event_id, last_event_id, repeats, malformed)
@@ -114,11 +134,9 @@ const KEEP = `
     INSERT INTO received_event (user_id, connection_id, id, external_id, webhook_id, delivery_id, topic, metric_id,
       profile_id, properties, occurred_at, late, status, last_error)
     SELECT t.user_id, t.connection_id, e.id, e.external_id, t.webhook_id, t.id, e.topic, e.metric_id, e.profile_id,
-      e.properties::jsonb, to_timestamp(e.occurred_at), t.late,
+      e.properties, to_timestamp(e.occurred_at), t.late,
       CASE WHEN e.fault IS NOT NULL THEN 'quarantined' END, e.fault
-    FROM unnest($12::uuid[], $13::uuid[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-        $19::float8[], $20::text[])
-      AS e (delivery, id, external_id, topic, metric_id, profile_id, properties, occurred_at, fault)
+    FROM (${rowsOf(EVENT, 1 + Object.keys(DELIVERY).length)}) AS e
     JOIN taken t ON t.id = e.delivery
     ORDER BY t.user_id, t.connection_id, e.external_id COLLATE "C"
     ON CONFLICT ON CONSTRAINT received_event_once DO NOTHING

@@ -95,13 +95,21 @@ async function untilReady(url: string, child: ChildProcess): Promise<void> {
   throw new Error('The service was not ready in time');
 }
 
+/** What `docker-compose.yml` sets in its PostgreSQL: the service is measured with what it is shipped with. */
+function shippedSettings(): Record<string, string> {
+  const compose = readFileSync(join(project, 'docker-compose.yml'), 'utf8');
+  const settings = [...compose.matchAll(/-c (\w+)=(\w+)/g)].map(([, name = '', value = '']) => [name, value] as const);
+  if (settings.length === 0) throw new Error('docker-compose.yml sets nothing in PostgreSQL any more');
+  return Object.fromEntries(settings);
+}
+
 /** Starts PostgreSQL and the sandbox on free ports, with data in a temporary folder that goes with them. */
 export async function startBackends(options: BackendOptions): Promise<Backends> {
   const dir = mkdtempSync(join(tmpdir(), 'klaviyo-load-'));
   const serviceKey = randomBytes(24).toString('base64url');
   const services: RunningService[] = [];
   let sandbox: Awaited<ReturnType<typeof startSandbox>> | undefined;
-  const starting = startPostgres({ dataDir: dir });
+  const starting = startPostgres({ dataDir: dir, settings: shippedSettings() });
   const end = async (): Promise<void> => {
     for (const service of services.toReversed()) await service.stop();
     if (sandbox) await stopped(sandbox.child);

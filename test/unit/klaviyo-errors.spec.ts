@@ -12,7 +12,7 @@ function answer(status: number, body: unknown, retryAfter?: string): TransportRe
   return {
     kind: 'answer',
     status,
-    body: Buffer.from(text),
+    body: text,
     retryAfter,
     rateLimit: undefined,
     remaining: undefined,

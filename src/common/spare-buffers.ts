@@ -1,0 +1,38 @@
+/** Buffers start at this size and double, so that those of one kind of work fit the next of it. */
+const SMALLEST = 64 * 1024;
+
+/**
+ * Buffers that are used again. What lies outside V8's heap is counted all the same: with every 64 MB that are given up it
+ * goes through the whole heap, which under load it did twice a second, for a tenth of both processors.
+ */
+export class SpareBuffers {
+  private readonly spare: Buffer[] = [];
+  private held = 0;
+
+  /** @param most bytes that are kept for later */
+  constructor(private readonly most: number) {}
+
+  /** One of at least so many bytes, with anything in it. */
+  take(bytes: number): Buffer {
+    const place = this.spare.findIndex(({ length }) => length >= bytes);
+    const [found] = place < 0 ? [] : this.spare.splice(place, 1);
+    if (!found) return Buffer.allocUnsafeSlow(sizeFor(bytes));
+    this.held -= found.length;
+    return found;
+  }
+
+  /** Nobody reads or writes it any more, the kernel included. */
+  give(buffer: Buffer): void {
+    if (this.held + buffer.length > this.most) return;
+    this.held += buffer.length;
+    this.spare.push(buffer);
+    // The smallest that is large enough is found first.
+    this.spare.sort((a, b) => a.length - b.length);
+  }
+}
+
+function sizeFor(bytes: number): number {
+  let size = SMALLEST;
+  while (size < bytes) size *= 2;
+  return size;
+}
