@@ -18,4 +18,13 @@ export class Precedence {
     for (let waited = 0; waited < mostMs && this.urgent.some((isBusy) => isBusy()); waited += LOOK_MS)
       await wait(LOOK_MS);
   }
+
+  /**
+   * A line of those who give way, for work of which much goes on side by side: one after the other goes on in that time
+   * while urgent work waits, however many they are; all of them as soon as it does not.
+   */
+  line(mostMs: number): () => Promise<void> {
+    let last = Promise.resolve();
+    return () => (last = last.then(() => this.giveWay(mostMs)));
+  }
 }

@@ -5,7 +5,7 @@ import { Db } from '../database/scope';
 
 /** The part of the pool that all runs of this process may hold; the rest is for callers. */
 const SHARE = 0.4;
-/** A page is held up for so long at the most: a synchronisation gets slower, and never stops. */
+/** One page of all runs is asked for in that time at least: synchronisations get slower, and never stop. */
 const GIVE_WAY_MS = 250;
 
 /**
@@ -14,6 +14,8 @@ const GIVE_WAY_MS = 250;
  */
 @Injectable()
 export class SyncTransactions {
+  /** Before asking for another page: what others wait for goes first, within bounds. */
+  readonly giveWay: () => Promise<void>;
   private readonly most: number;
   private running = 0;
   private readonly waiting: (() => void)[] = [];
@@ -21,14 +23,10 @@ export class SyncTransactions {
   constructor(
     @Inject(ENV) env: Env,
     private readonly db: Db,
-    private readonly precedence: Precedence,
+    precedence: Precedence,
   ) {
+    this.giveWay = precedence.line(GIVE_WAY_MS);
     this.most = Math.max(1, Math.floor(env.databasePoolSize * SHARE));
-  }
-
-  /** Before asking for another page: what others wait for goes first, within bounds. */
-  giveWay(): Promise<void> {
-    return this.precedence.giveWay(GIVE_WAY_MS);
   }
 
   /** As `Db.inTransaction`, in its turn. Not to be called within another one. */

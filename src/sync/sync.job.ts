@@ -86,7 +86,7 @@ export class SyncJob implements OnModuleInit {
       records: this.records,
       store: this.store,
       ending: this.passes,
-      giveWay: (): Promise<void> => this.transactions.giveWay(),
+      giveWay: this.transactions.giveWay,
       transaction: <T>(work: () => Promise<T>): Promise<T> => this.transactions.run(run.userId, work),
     };
     const slice = new Slice(tools, run, access, await this.states.of(run.userId, run.connectionId));

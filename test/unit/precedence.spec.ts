@@ -21,4 +21,22 @@ describe('whose work goes first', () => {
     await precedence.giveWay(20);
     expect(asked).toBe(4);
   });
+
+  it('is kept by a line of many as by one', async () => {
+    const precedence = new Precedence();
+    let asked = 0;
+    precedence.claim(() => ++asked > 0);
+    const giveWay = precedence.line(20);
+    await Promise.all([giveWay(), giveWay(), giveWay()]);
+    expect(asked).toBe(12);
+  });
+
+  it('holds up nobody of a line once there is nothing urgent', async () => {
+    const precedence = new Precedence();
+    let left = 3;
+    precedence.claim(() => left-- > 0);
+    const giveWay = precedence.line(60_000);
+    await Promise.all([giveWay(), giveWay(), giveWay()]);
+    expect(left).toBe(-3);
+  });
 });
