@@ -107,6 +107,7 @@ export class PassEnding {
   /** @returns rows marked; null when the slice ended before all were */
   private async sweep(run: HeldRun, read: ReadPass, halt: Halt): Promise<number | null> {
     for (let sum = 0; ;) {
+      await this.transactions.giveWay();
       if (halt.halted) return null;
       const swept = await this.held(run, async () => {
         const rows = await read.syncer.sweep(read.pass, SWEPT_AT_ONCE);

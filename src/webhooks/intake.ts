@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
+import { LoopLoad } from '../common/loop-load';
 import { Precedence } from '../common/precedence';
 import { isDatabaseDown } from '../database/errors';
 import { Metrics } from '../observability/metrics';
@@ -51,6 +52,10 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** What an event takes beside its properties. */
 const EVENT_BYTES = 500;
 const RETRY_SECONDS = 5;
+/** Deliveries that are no further apart keep coming. */
+const APART_MS = 25;
+/** With more than that part of its time at work a process keeps who calls it waiting. */
+const BUSY = 0.6;
 
 /**
  * Takes events in, wherever they come from: committed when it resolves, each event once. What arrives while the database
@@ -64,6 +69,8 @@ export class WebhookIntake {
   private waitingEvents = 0;
   private waitingBytes = 0;
   private writing = 0;
+  private lastAt = -Infinity;
+  private readonly load = new LoopLoad();
 
   constructor(
     private readonly system: IntakeSystemRepository,
@@ -71,8 +78,8 @@ export class WebhookIntake {
     private readonly metrics: Metrics,
     precedence: Precedence,
   ) {
-    // Also while nothing waits but the database: whoever brings single events brings the next one when it answers.
-    precedence.claim(() => this.writing > 0);
+    // Also between two writes, where it is this process that deliveries wait for.
+    precedence.claim(() => this.writing > 0 || (performance.now() - this.lastAt < APART_MS && this.load.now > BUSY));
   }
 
   /** Told after something was committed. */
@@ -93,6 +100,7 @@ export class WebhookIntake {
   async take(given: GivenDelivery): Promise<Taken | null> {
     if (this.isFull)
       throw new AppError('SERVICE_UNAVAILABLE', { retryAfter: RETRY_SECONDS, reason: 'too many deliveries wait' });
+    this.lastAt = performance.now();
     const { webhook, digest } = given;
     const name = digest === undefined ? intakeId() : `${webhook.connectionId} ${digest}`;
     return new Promise((done, fail) => {
