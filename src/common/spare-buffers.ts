@@ -1,10 +1,9 @@
+import { freeMemory } from './free-memory';
+
 /** Buffers start at this size and double, so that those of one kind of work fit the next of it. */
 const SMALLEST = 64 * 1024;
 
-/**
- * Buffers that are used again. What lies outside V8's heap is counted all the same: with every 64 MB that are given up it
- * goes through the whole heap, which under load it did twice a second, for a tenth of both processors.
- */
+/** Buffers that are used again, for megabytes that are put together and soon done with. */
 export class SpareBuffers {
   private readonly spare: Buffer[] = [];
   private held = 0;
@@ -23,7 +22,10 @@ export class SpareBuffers {
 
   /** Nobody reads or writes it any more, the kernel included. */
   give(buffer: Buffer): void {
-    if (this.held + buffer.length > this.most) return;
+    if (this.held + buffer.length > this.most) {
+      freeMemory(buffer);
+      return;
+    }
     this.held += buffer.length;
     this.spare.push(buffer);
     // The smallest that is large enough is found first.

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError, invalid } from '../common/errors';
+import { freeMemory } from '../common/free-memory';
 import { rulesOf } from '../common/route-rules';
 import { checkJson } from './json-check';
 import { repeatedFields } from './repeated-fields';
@@ -25,6 +26,7 @@ async function readJson(request: FastifyRequest, payload: Readable): Promise<unk
   const bytes = await readBody(request, payload, bodyLimit);
   if (bytes.length === 0) return undefined;
   const text = textOf(bytes);
+  freeMemory(bytes);
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('body', 'notObject');
   checkRepetition(text);
@@ -84,7 +86,9 @@ async function readBody(request: FastifyRequest, payload: Readable, limit: numbe
     if (error instanceof AppError) throw error;
     throw new AppError('MALFORMED_JSON', { reason: 'the body broke off or does not decompress' });
   }
-  return Buffer.concat(chunks, size);
+  const whole = Buffer.concat(chunks, size);
+  for (const chunk of chunks) freeMemory(chunk);
+  return whole;
 }
 
 function decoderOf(encoding: string | undefined): Decoder | undefined {

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable, Transform } from 'node:stream';
 import type { Zlib } from 'node:zlib';
 import type { AppError } from '../common/errors';
+import { freeMemory } from '../common/free-memory';
 
 /** Compressed JSON comes to a tenth or so; what grows more than this is no JSON but a trap. */
 const MAX_GROWTH = 30;
@@ -16,13 +17,19 @@ export class BrokenBody extends Error {
   override readonly name = 'BrokenBody';
 }
 
-/** A body as it arrived. */
-export interface WholeBody {
-  /** After decompression. */
-  chunks: readonly Buffer[];
-  size: number;
-  /** What to answer to one that is too large; undefined: it is not. */
-  tooLarge: AppError | undefined;
+/** A body as it arrived. Its memory is given back by `release`, after which nobody looks at it. */
+export class WholeBody {
+  constructor(
+    /** After decompression. */
+    readonly chunks: readonly Buffer[],
+    readonly size: number,
+    /** What to answer to one that is too large; undefined: it is not. */
+    readonly tooLarge: AppError | undefined,
+  ) {}
+
+  release(): void {
+    for (const chunk of this.chunks) freeMemory(chunk);
+  }
 }
 
 /** Tells how much it has taken in. */
@@ -84,7 +91,10 @@ export class UnreadBody {
           });
         if (decoder) payload.pipe(decoder);
       });
-      return { chunks, size, tooLarge: size > limit ? this.tooLarge(limit) : undefined };
+      return new WholeBody(chunks, size, size > limit ? this.tooLarge(limit) : undefined);
+    } catch (error) {
+      for (const chunk of chunks) freeMemory(chunk);
+      throw error;
     } finally {
       clearTimeout(timer);
       // What is still to come is not for us: the line ends with the answer.

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { freeMemory } from '../common/free-memory';
 import { SpareBuffers } from '../common/spare-buffers';
 
 /** Pages of 100 profiles have 150 to 250 KB: as many as are gathered at once on a busy replica. */
@@ -30,16 +31,20 @@ export async function answerText(stream: Readable, largest: number): Promise<str
   }
 }
 
-/** Pieces one behind the other; a single one is not copied. */
+/** Pieces one behind the other; a single one is not copied. They are nobody else's, and gone when this is released. */
 class Gathered {
   length = 0;
   private only: Buffer | undefined;
   private buffer: Buffer | undefined;
 
   add(chunk: Buffer): void {
-    if (this.length === 0) this.only = chunk;
-    else this.append(chunk);
+    const from = this.length;
     this.length += chunk.length;
+    if (from === 0) this.only = chunk;
+    else {
+      this.makeRoom(from);
+      this.move(chunk, from);
+    }
   }
 
   text(): string {
@@ -47,19 +52,25 @@ class Gathered {
   }
 
   release(): void {
+    if (this.only) freeMemory(this.only);
     if (this.buffer) spare.give(this.buffer);
-    this.buffer = undefined;
+    this.only = this.buffer = undefined;
   }
 
-  private append(chunk: Buffer): void {
-    const wanted = this.length + chunk.length;
-    if (!this.buffer || this.buffer.length < wanted) {
-      // Room for what is still to come: a page has a few pieces as a rule.
-      const larger = spare.take(Math.max(wanted, 2 * (this.buffer?.length ?? this.length)));
-      (this.buffer ?? this.only)?.copy(larger, 0, 0, this.length);
-      this.release();
-      this.buffer = larger;
-    }
-    chunk.copy(this.buffer, this.length);
+  /** Twice of what there was: a page has a few pieces as a rule. @param filled bytes that are in it */
+  private makeRoom(filled: number): void {
+    const { buffer, only } = this;
+    if (buffer && buffer.length >= this.length) return;
+    this.buffer = spare.take(Math.max(this.length, 2 * filled));
+    if (buffer) {
+      buffer.copy(this.buffer, 0, 0, filled);
+      spare.give(buffer);
+    } else if (only) this.move(only, 0);
+    this.only = undefined;
+  }
+
+  private move(chunk: Buffer, to: number): void {
+    if (this.buffer) chunk.copy(this.buffer, to);
+    freeMemory(chunk);
   }
 }

@@ -4,6 +4,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { WrongCredentials } from '../auth/attempts';
 import { Clock } from '../common/clock';
 import { AppError } from '../common/errors';
+import { freeMemory } from '../common/free-memory';
 import { ENV, type Env } from '../config/env';
 import { isDatabaseDown } from '../database/errors';
 import { BrokenBody, type UnreadBody, type WholeBody } from '../http/unread-body';
@@ -99,16 +100,30 @@ export class WebhookReceiver {
     room: BodyRoom,
   ): Promise<{ webhook: KnownWebhook; delivery: SignedDelivery }> {
     const whole = await this.read(call, body, (chunk) => room.add(chunk.length));
-    const found = await signersAmong(known, whole.chunks, credentials);
-    const signers = found.length > 0 ? found : await this.signersNow(known, credentials, whole.chunks);
-    if (signers.length === 0) throw this.refusal(call);
-    if (whole.tooLarge) throw whole.tooLarge;
-    const delivery = readDelivery(Buffer.concat(whole.chunks, whole.size));
+    const { signers, delivery } = await this.readSigned(call, credentials, whole, known).finally(() => whole.release());
     const webhook = signers.find(
       ({ accountId }) => delivery.webhookId === credentials.webhookId && delivery.accountId === accountId,
     );
     if (!webhook) throw this.refusal(call);
     return { webhook, delivery };
+  }
+
+  private async readSigned(
+    call: ReceiverCall,
+    credentials: Credentials,
+    { chunks, size, tooLarge }: WholeBody,
+    known: readonly KnownWebhook[],
+  ): Promise<{ signers: readonly KnownWebhook[]; delivery: SignedDelivery }> {
+    const found = await signersAmong(known, chunks, credentials);
+    const signers = found.length > 0 ? found : await this.signersNow(known, credentials, chunks);
+    if (signers.length === 0) throw this.refusal(call);
+    if (tooLarge) throw tooLarge;
+    const bytes = Buffer.concat(chunks, size);
+    try {
+      return { signers, delivery: readDelivery(bytes) };
+    } finally {
+      freeMemory(bytes);
+    }
   }
 
   private async read(call: ReceiverCall, body: UnreadBody, onChunk: (chunk: Buffer) => void): Promise<WholeBody> {

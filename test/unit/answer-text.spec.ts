@@ -39,7 +39,8 @@ describe('the text of an answer', () => {
         streams.forEach((stream, of) => stream.write(Buffer.alloc(9000, `${of}${round}`)));
       for (const stream of streams) stream.end();
       const wanted = streams.map((_, of) => Buffer.alloc(9000, `${of}${round}`).toString().repeat(20));
-      expect(await Promise.all(texts)).toEqual(wanted);
+      const came = await Promise.all(texts);
+      expect(came.map((text, of) => text === wanted[of])).toEqual(wanted.map(() => true));
     }
   });
 

@@ -37,6 +37,24 @@ describe('a body of which the handler wants to read', () => {
     expect(ended).toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
   });
 
+  it('gives its memory back, whole or not', async () => {
+    for (const bytes of [LIMIT, 4 * LIMIT]) {
+      const parts = pieces(bytes);
+      const seen: Buffer[] = [];
+      const body = new UnreadBody(
+        {},
+        Readable.from(parts),
+        LIMIT,
+        () => undefined,
+        () => new AppError('PAYLOAD_TOO_LARGE'),
+      );
+      const whole = await body.read(5000, (chunk) => seen.push(chunk)).catch(() => undefined);
+      whole?.release();
+      expect(seen.length).toBeGreaterThanOrEqual(LIMIT / 65_536);
+      expect(seen.every(({ length }) => length === 0)).toBe(true);
+    }
+  });
+
   it('is given up a megabyte beyond its limit, though much more would come', async () => {
     const { seen, ended } = await read(pieces(4 * LIMIT));
     expect(ended).toBeInstanceOf(BrokenBody);
