@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { MirrorStatesRepository, type StateOf } from '../mirror/mirror-states.repository';
 import type { Resource } from '../mirror/resources';
@@ -19,6 +20,9 @@ const SWEPT_AT_ONCE = 2000;
 
 /** Resources whose rows are many: what is known of their distribution decides how reads are planned. */
 const LARGE: ReadonlySet<Resource> = new Set(['profiles', 'memberships', 'events']);
+
+/** Their statistics are waited for so long: an autovacuum that is at work on the table may hold them up for a second. */
+const ANALYSE_MS = 500;
 
 /** Rows of the mirror at the end of a pass; null where they were counted before, and marked in part since. */
 interface Counted {
@@ -72,7 +76,7 @@ export class PassEnding {
       if (swept === null) return 'later';
       if (counted.live !== null) live = counted.live - swept;
     }
-    await analysed;
+    await orAfter(ANALYSE_MS, analysed);
     await this.complete(run, read, live);
     return null;
   }
@@ -150,5 +154,15 @@ export class PassEnding {
       await this.leases.hold(run.userId, run);
       return work();
     });
+  }
+}
+
+/** When the work is done, or after so long: it goes on then. */
+async function orAfter(ms: number, work: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  try {
+    await Promise.race([work, wait(ms, undefined, { signal: over.signal }).catch(() => undefined)]);
+  } finally {
+    over.abort();
   }
 }
