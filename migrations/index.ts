@@ -21,6 +21,7 @@ import { WatchWebhooks1764000790000 } from './1764000790000-watch-webhooks';
 import { FindDeliveries1764000791000 } from './1764000791000-find-deliveries';
 import { SampleLess1764000792000 } from './1764000792000-sample-less';
 import { PeopleInOneTable1764000793000 } from './1764000793000-people-in-one-table';
+import { VacuumWhatChanged1764000794000 } from './1764000794000-vacuum-what-changed';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -47,5 +48,6 @@ export const migrations = [
   FindDeliveries1764000791000,
   SampleLess1764000792000,
   PeopleInOneTable1764000793000,
+  VacuumWhatChanged1764000794000,
   // one a line
 ];

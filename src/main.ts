@@ -4,6 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module';
 import type { Env } from './config/env';
+import { collectSooner } from './config/garbage';
 import { EnvError } from './config/env-reader';
 import { readProcessEnv } from './config/process-env';
 import { configure } from './configure';
@@ -30,6 +31,7 @@ class StartingLog implements LoggerService {
 }
 
 async function start(): Promise<void> {
+  collectSooner();
   const env = environment();
   try {
     await serve(env);

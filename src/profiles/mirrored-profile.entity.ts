@@ -9,9 +9,9 @@ export interface Searchable {
 }
 
 /**
- * What a mirrored person is found by, and what Klaviyo said of them. That lies out of line, so that a pass that finds
- * nothing new, and a search, touch a row of 300 bytes. No foreign key: rows of a connection that is gone are
- * unreachable and are removed in chunks.
+ * What a mirrored person is found by, and what Klaviyo said of them: in the row, and out of line without compression where
+ * a row would be larger than 2 KB, so that a pass that finds nothing new, and a search, need not touch large documents. No
+ * foreign key: rows of a connection that is gone are unreachable and are removed in chunks.
  */
 @Entity('mirrored_profile')
 @Index('mirrored_profile_email', ['connectionId', 'email'], { where: 'email IS NOT NULL' })
