@@ -19,7 +19,7 @@ export class JoinedTexts {
   }
 
   /** JSON texts, which hold neither of them. */
-  static ofJson(texts: readonly string[]): JoinedTexts {
+  static ofJson(texts: readonly (string | null)[]): JoinedTexts {
     return new JoinedTexts(texts);
   }
 

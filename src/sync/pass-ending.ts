@@ -76,7 +76,7 @@ export class PassEnding {
       if (swept === null) return 'later';
       if (counted.live !== null) live = counted.live - swept;
     }
-    await orAfter(ANALYSE_MS, analysed);
+    await Promise.race([analysed, wait(ANALYSE_MS, undefined, { ref: false })]);
     await this.complete(run, read, live);
     return null;
   }
@@ -154,15 +154,5 @@ export class PassEnding {
       await this.leases.hold(run.userId, run);
       return work();
     });
-  }
-}
-
-/** When the work is done, or after so long: it goes on then. */
-async function orAfter(ms: number, work: Promise<void>): Promise<void> {
-  const over = new AbortController();
-  try {
-    await Promise.race([work, wait(ms, undefined, { signal: over.signal }).catch(() => undefined)]);
-  } finally {
-    over.abort();
   }
 }

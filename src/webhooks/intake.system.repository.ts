@@ -102,7 +102,9 @@ const EVENT: Columns<Event> = {
 };
 
 function columnsOf<Row>(rows: readonly Row[], columns: Columns<Row>): JoinedTexts[] {
-  return Object.values(columns).map(([, text]) => JoinedTexts.of(rows.map(text)));
+  return Object.values(columns).map(([type, text]) =>
+    type === 'jsonb' ? JoinedTexts.ofJson(rows.map(text)) : JoinedTexts.of(rows.map(text)),
+  );
 }
 
 /** The rows in SQL. @param first number of their first parameter */

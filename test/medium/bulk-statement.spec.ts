@@ -1,9 +1,8 @@
-import { DataSource } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { DatabaseError } from '../../src/database/errors';
 import { JoinedTexts, takenApart } from '../../src/database/joined-texts';
-import { dataSourceOptions } from '../../src/database/options';
-import { Db } from '../../src/database/scope';
-import { createDatabase, type TestDatabase } from '../support/database';
+import type { Db } from '../../src/database/scope';
+import { openBareDatabase, type BareDatabase } from '../support/bare-database';
 
 const USER = 7;
 const INSERT = `
@@ -18,21 +17,17 @@ interface Thing {
 
 /** Statements whose columns are joined texts, on two connections of the pool. */
 describe('a bulk statement', () => {
-  let database: TestDatabase;
+  let database: BareDatabase;
   let source: DataSource;
   let db: Db;
 
   beforeEach(async () => {
-    database = await createDatabase({ empty: true });
-    source = await new DataSource(dataSourceOptions(database.url, 2)).initialize();
-    db = new Db(source);
+    database = await openBareDatabase(2);
+    ({ source, db } = database);
     await source.query('CREATE TABLE thing (user_id bigint, of text, id text PRIMARY KEY, name text, document jsonb)');
   });
 
-  afterEach(async () => {
-    await source.destroy();
-    await database.drop();
-  });
+  afterEach(() => database.drop());
 
   const write = (things: readonly Thing[]) =>
     db.bulk(USER, INSERT, [

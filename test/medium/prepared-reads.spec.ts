@@ -1,28 +1,23 @@
-import { DataSource } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { DatabaseError } from '../../src/database/errors';
-import { dataSourceOptions } from '../../src/database/options';
-import { Db } from '../../src/database/scope';
-import { createDatabase, type TestDatabase } from '../support/database';
+import type { Db } from '../../src/database/scope';
+import { openBareDatabase, type BareDatabase } from '../support/bare-database';
 
 /** Reads that PostgreSQL keeps prepared, on one connection of the pool. */
 describe('a prepared read', () => {
   const USER = 1;
-  let database: TestDatabase;
+  let database: BareDatabase;
   let source: DataSource;
   let db: Db;
 
   beforeEach(async () => {
-    database = await createDatabase({ empty: true });
-    source = await new DataSource(dataSourceOptions(database.url, 1)).initialize();
-    db = new Db(source);
+    database = await openBareDatabase(1);
+    ({ source, db } = database);
     await source.query('CREATE TABLE thing (user_id bigint, name text)');
     await source.query(`INSERT INTO thing VALUES (1, 'mine'), (2, 'theirs')`);
   });
 
-  afterEach(async () => {
-    await source.destroy();
-    await database.drop();
-  });
+  afterEach(() => database.drop());
 
   const read = (name: string) =>
     db.read<{ name: string }>(USER, 'SELECT * FROM thing WHERE user_id = $1 AND name = $2', [USER, name]);
