@@ -97,7 +97,7 @@ export class MirroredCampaignsRepository {
     which: { limit: number; counts: boolean; most: number | null },
   ): Promise<FirstPage | undefined> {
     const { limit, counts, most } = which;
-    const rows = await this.db.read<FirstPage>(
+    const rows = await this.db.prepared<FirstPage>(
       userId,
       `SELECT k.user_id AS "userId", k.id, k.status, k.currency, k.timezone, s.synced_at AS "syncedAt",
            CASE WHEN s.synced_at IS NOT NULL

@@ -36,12 +36,10 @@ export class ConnectionRepository {
 
   /** The given connection, else the user's default. Every call begins with it: written out, it costs half. */
   async one(userId: number, connectionId: string | undefined): Promise<Connection | null> {
-    const [row] = await this.db.forUser(userId, (manager) =>
-      query<Connection>(
-        manager,
-        `SELECT ${COLUMNS} FROM connection WHERE user_id = $1 AND ${connectionId === undefined ? 'is_default' : 'id = $2'}`,
-        connectionId === undefined ? [userId] : [userId, connectionId],
-      ),
+    const [row] = await this.db.prepared<Connection>(
+      userId,
+      `SELECT ${COLUMNS} FROM connection WHERE user_id = $1 AND ${connectionId === undefined ? 'is_default' : 'id = $2'}`,
+      connectionId === undefined ? [userId] : [userId, connectionId],
     );
     return row ?? null;
   }

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { Logger } from '@nestjs/common';
-import { QueryFailedError, type DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
+import { DatabaseError } from './errors';
+import { clientOf, failedStatement, query } from './statement';
 
-/** As much of pg's pool as is used here. */
-interface Pool {
+/** As much of pg's pool, or of one client of it, as is used here. */
+interface Queryable {
   query(statement: { name: string; text: string; values: unknown[] }): Promise<{ rows: unknown[] }>;
 }
 
@@ -13,11 +15,16 @@ interface Pool {
  */
 const NOT_AS_PREPARED = new Set(['26000', '42P05', '0A000']);
 
+/** Whether a transaction failed of that alone: repeated, it goes on without prepared statements. */
+export function isNotAsPrepared(error: unknown): boolean {
+  return error instanceof DatabaseError && NOT_AS_PREPARED.has(error.sqlState ?? '');
+}
+
 /**
- * Runs reads that are asked over and over as prepared statements: PostgreSQL parses and plans each once a connection,
- * and TypeORM's own work on every statement falls away.
+ * Runs statements that come over and over as prepared ones: PostgreSQL parses and plans each once a connection, and
+ * TypeORM's own work on every statement falls away.
  */
-export class PreparedReads {
+export class PreparedStatements {
   private readonly logger = new Logger('Database');
   private readonly names = new Map<string, string>();
   private usable = true;
@@ -26,25 +33,33 @@ export class PreparedReads {
 
   /**
    * @param sql the same text whenever the same is asked: what differs belongs in `params`
+   * @param manager of the transaction that it belongs to; a failure ends that, see `isNotAsPrepared`
    * @throws QueryFailedError
    */
-  async rows(sql: string, params: readonly unknown[]): Promise<unknown[]> {
+  async rows(sql: string, params: readonly unknown[], manager?: EntityManager): Promise<unknown[]> {
     // On a server that takes no more prepared statements of ours, the names are left out for good.
-    if (!this.usable) return this.plain(sql, params);
+    if (!this.usable) return this.plain(sql, params, manager);
     try {
-      const { rows } = await poolOf(this.dataSource).query({ name: this.nameOf(sql), text: sql, values: [...params] });
+      const line = manager ? await clientOf<Queryable>(manager) : poolOf(this.dataSource);
+      const { rows } = await line.query({ name: this.nameOf(sql), text: sql, values: [...params] });
       return rows;
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : '';
       if (!NOT_AS_PREPARED.has(code)) throw failedStatement(sql, error);
-      this.usable = false;
-      this.logger.warn('Prepared statements do not last here (a pooler, or a migration): going on without', { code });
+      this.giveUp(code);
+      if (manager) throw failedStatement(sql, error);
       return this.plain(sql, params);
     }
   }
 
-  private async plain(sql: string, params: readonly unknown[]): Promise<unknown[]> {
-    return this.dataSource.query<unknown[]>(sql, [...params]);
+  private giveUp(code: string): void {
+    if (this.usable)
+      this.logger.warn('Prepared statements do not last here (a pooler, or a migration): going on without', { code });
+    this.usable = false;
+  }
+
+  private async plain(sql: string, params: readonly unknown[], manager?: EntityManager): Promise<unknown[]> {
+    return query<unknown>(manager ?? this.dataSource.manager, sql, params);
   }
 
   private nameOf(sql: string): string {
@@ -57,11 +72,6 @@ export class PreparedReads {
   }
 }
 
-/** As TypeORM would have it, without the parameters. */
-export function failedStatement(sql: string, error: unknown): unknown {
-  return error instanceof Error ? new QueryFailedError(sql, [], error) : error;
-}
-
-function poolOf(dataSource: DataSource): Pool {
-  return (dataSource.driver as unknown as { master: Pool }).master;
+function poolOf(dataSource: DataSource): Queryable {
+  return (dataSource.driver as unknown as { master: Queryable }).master;
 }

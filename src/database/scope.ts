@@ -3,7 +3,10 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { runBulk, type BulkParameter } from './bulk-statement';
 import { DatabaseError, fromDriver, isRepeatable } from './errors';
-import { failedStatement, PreparedReads } from './prepared';
+import { isNotAsPrepared, PreparedStatements } from './prepared';
+import { clientOf, failedStatement } from './statement';
+
+export { query } from './statement';
 
 type Work<T> = (manager: EntityManager) => Promise<T>;
 
@@ -23,10 +26,10 @@ const MAX_TRANSACTION_TRIES = 4;
 export class Db {
   private readonly open = new AsyncLocalStorage<OpenTransaction>();
 
-  private readonly prepared: PreparedReads;
+  private readonly statements: PreparedStatements;
 
   constructor(private readonly dataSource: DataSource) {
-    this.prepared = new PreparedReads(dataSource);
+    this.statements = new PreparedStatements(dataSource);
   }
 
   /** Runs statements about one user's rows. `userId` must also stand in each statement's WHERE or VALUES. */
@@ -38,12 +41,12 @@ export class Db {
   }
 
   /**
-   * One read of one user's rows that is asked so often that PostgreSQL keeps it prepared. For statements of few texts
-   * and of one good plan, whatever the parameters; inside a transaction it runs there, like any other.
+   * One statement about one user's rows that comes so often that PostgreSQL keeps it prepared: one of few texts and of one
+   * good plan, whatever the parameters. Inside a transaction it belongs to that.
    */
-  async read<T>(userId: number, sql: string, params: readonly unknown[]): Promise<T[]> {
-    if (this.open.getStore()) return this.forUser(userId, (manager) => query<T>(manager, sql, params));
-    return scrubbed(async () => (await this.prepared.rows(sql, params)) as T[]);
+  async prepared<T>(userId: number, sql: string, params: readonly unknown[]): Promise<T[]> {
+    if (!this.open.getStore()) return scrubbed(async () => (await this.statements.rows(sql, params)) as T[]);
+    return this.forUser(userId, async (manager) => (await this.statements.rows(sql, params, manager)) as T[]);
   }
 
   /**
@@ -60,8 +63,8 @@ export class Db {
   }
 
   /**
-   * One transaction around several repository calls of one user. Repeated from the start on a deadlock or a
-   * serialisation failure, so `work` must do nothing but database work.
+   * One transaction around several repository calls of one user. Repeated from the start on a deadlock, a serialisation
+   * failure or a prepared statement that did not last, so `work` must do nothing but database work.
    */
   async inTransaction<T>(userId: number, work: Work<T>): Promise<T> {
     return this.transaction(userId, work);
@@ -81,7 +84,7 @@ export class Db {
           this.dataSource.transaction((manager) => this.open.run({ userId, manager }, () => work(manager))),
         );
       } catch (error) {
-        if (!isRepeatable(error) || attempt >= MAX_TRANSACTION_TRIES) throw error;
+        if (!(isRepeatable(error) || isNotAsPrepared(error)) || attempt >= MAX_TRANSACTION_TRIES) throw error;
       }
     }
   }
@@ -101,19 +104,9 @@ export async function queryBulk<T>(
   sql: string,
   params: readonly BulkParameter[],
 ): Promise<T[]> {
-  const client = (await manager.queryRunner?.connect()) as Parameters<typeof runBulk>[0] | undefined;
-  if (!client) throw new Error('There is no transaction');
   try {
-    return await runBulk<T>(client, sql, params);
+    return await runBulk<T>(await clientOf(manager), sql, params);
   } catch (error) {
     throw failedStatement(sql, error);
   }
-}
-
-/** Rows of a statement. TypeORM answers UPDATE and DELETE as [rows, count]; this makes both the same. */
-export async function query<T>(manager: EntityManager, sql: string, params: readonly unknown[] = []): Promise<T[]> {
-  const result: unknown = await manager.query(sql, [...params]);
-  if (!Array.isArray(result)) return [];
-  if (result.length === 2 && Array.isArray(result[0]) && typeof result[1] === 'number') return result[0] as T[];
-  return result as T[];
 }

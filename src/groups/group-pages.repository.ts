@@ -78,7 +78,7 @@ export class GroupPagesRepository {
     kind: GroupKind,
     wanted: Omit<GroupsWanted, 'after'>,
   ): Promise<FirstPage | null> {
-    const found = await this.db.read<FirstPageRow>(
+    const found = await this.db.prepared<FirstPageRow>(
       userId,
       `SELECT c.id AS "connectionId", c.status, extract(epoch FROM s.synced_at)::float8 AS "syncedAt", ${COLUMNS}
          FROM connection AS c

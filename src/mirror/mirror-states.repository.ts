@@ -20,14 +20,12 @@ export class MirrorStatesRepository {
 
   /** Of the resources that have been mirrored completely at least once. */
   async of(userId: number, connectionId: string): Promise<Map<Resource, StateOf>> {
-    const rows = await this.db.forUser(userId, (manager) =>
-      query<StateOf>(
-        manager,
-        `SELECT resource, complete_at AS "completeAt", synced_at AS "syncedAt", high_water AS "highWater",
+    const rows = await this.db.prepared<StateOf>(
+      userId,
+      `SELECT resource, complete_at AS "completeAt", synced_at AS "syncedAt", high_water AS "highWater",
            reconciled_at AS "reconciledAt", live_rows::float8 AS "liveRows", doubted_rows::float8 AS "doubtedRows"
          FROM mirror_state WHERE user_id = $1 AND connection_id = $2`,
-        [userId, connectionId],
-      ),
+      [userId, connectionId],
     );
     return new Map(rows.map((row) => [row.resource, row]));
   }

@@ -97,7 +97,7 @@ export class ProfileSearchRepository {
     // By an identifier one plan serves all; elsewhere the best one depends on the value.
     const [row] =
       way === 'index'
-        ? await this.db.read<FirstRow>(userId, statement, parameters.values)
+        ? await this.db.prepared<FirstRow>(userId, statement, parameters.values)
         : await this.db.forUser(userId, (manager) => query<FirstRow>(manager, statement, parameters.values));
     if (!row) return undefined;
     const { connectionId: id, status, syncedAt, rows } = row;

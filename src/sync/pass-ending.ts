@@ -64,26 +64,29 @@ export class PassEnding {
    * @throws LeaseLost; PagesUndone; DatabaseError
    */
   async end(run: HeldRun, read: ReadPass, halt: Halt): Promise<SyncFault | 'later' | null> {
-    const { pass } = read;
     // A row that could not be stored would be taken for one that is gone.
     if (read.quarantined > 0) return this.fail(run, read, 'SYNC_ROWS_REFUSED');
     const analysed = this.analysed(run, read);
     let live: number | null = null;
-    if (pass.kind === 'full') {
-      const counted = read.sweeping ? UNCOUNTED : await this.believed(run, read);
-      if (counted === null) return this.fail(run, read, 'SYNC_TOO_FEW_ROWS');
-      const swept = counted.unseen === 0 ? 0 : await this.sweep(run, read, halt);
+    if (read.pass.kind === 'full') {
+      const judged = read.sweeping ? UNCOUNTED : await this.judged(run, read, analysed === undefined);
+      if (judged === 'complete') return null;
+      if (judged === 'doubted') return this.fail(run, read, 'SYNC_TOO_FEW_ROWS');
+      const swept = judged.unseen === 0 ? 0 : await this.sweep(run, read, halt);
       if (swept === null) return 'later';
-      if (counted.live !== null) live = counted.live - swept;
+      if (judged.live !== null) live = judged.live - swept;
     }
-    await Promise.race([analysed, wait(ANALYSE_MS, undefined, { ref: false })]);
-    await this.complete(run, read, live);
+    if (analysed) await Promise.race([analysed, wait(ANALYSE_MS, undefined, { ref: false })]);
+    await this.held(run, () => this.complete(run, read, live));
     return null;
   }
 
-  /** Beside the rest, and outside the run's transactions: it takes a while, for which nobody should wait for the run's row. */
-  private analysed(run: HeldRun, { syncer }: ReadPass): Promise<void> {
-    if (!LARGE.has(syncer.resource)) return Promise.resolve();
+  /**
+   * Beside the rest, and outside the run's transactions: it takes a while, for which nobody should wait for the run's row.
+   * @returns undefined where there is nothing to be known
+   */
+  private analysed(run: HeldRun, { syncer, now }: ReadPass): Promise<void> | undefined {
+    if (!LARGE.has(syncer.resource) || now.fetched === 0) return undefined;
     const analysed = this.transactions.inTurn(() => this.states.analyse(run.userId));
     // Where the rest fails first, nobody waits for it any more.
     analysed.catch(() => undefined);
@@ -92,16 +95,22 @@ export class PassEnding {
 
   /**
    * Fewer than half of the rows seen is more likely Klaviyo's fault than true: the first time, nothing is marked.
-   * @returns rows that are not marked yet, and those of them that were not seen; null when the pass is not believed
+   * @param atOnce whether a pass that saw everything is complete with that
+   * @returns rows that are not marked yet, and those of them that were not seen
    */
-  private async believed(run: HeldRun, { syncer, pass, before, now }: ReadPass): Promise<Counted | null> {
+  private async judged(run: HeldRun, read: ReadPass, atOnce: boolean): Promise<Counted | 'complete' | 'doubted'> {
+    const { syncer, pass, before, now } = read;
     return this.held(run, async () => {
       const { live, unseen } = await syncer.unseen(pass);
+      if (unseen === 0 && atOnce) {
+        await this.complete(run, read, live);
+        return 'complete';
+      }
       const doubted = before?.doubtedRows ?? null;
       const again = doubted !== null && Math.abs(unseen - doubted) <= doubted * SAME;
       if (before && live >= FEW_ROWS && unseen > live * BELIEVED && !again) {
         await this.states.save(run.userId, run.connectionId, { ...before, doubtedRows: unseen });
-        return null;
+        return 'doubted';
       }
       await this.records.sweeps(run.userId, run.id, now);
       return { live, unseen };
@@ -124,24 +133,22 @@ export class PassEnding {
     }
   }
 
-  /** @param live rows that are left; null where they are still to be counted */
+  /** Inside a transaction that holds the run. @param live rows that are left; null where they are still to be counted */
   private async complete(run: HeldRun, { syncer, pass, before, now }: ReadPass, live: number | null): Promise<void> {
     const full = pass.kind === 'full';
-    await this.held(run, async () => {
-      await syncer.finished?.(pass);
-      const reconciles = syncer.reconciles?.(pass) === true;
-      await this.states.save(run.userId, run.connectionId, {
-        resource: syncer.resource,
-        completeAt: full ? pass.startedAt : (before?.completeAt ?? pass.startedAt),
-        syncedAt: pass.startedAt,
-        // Where the pass began, never where a row claims to be: one dated in the future would hide what comes before it.
-        highWater: pass.startedAt,
-        reconciledAt: reconciles ? pass.startedAt : (before?.reconciledAt ?? null),
-        liveRows: full ? (live ?? (await syncer.unseen(pass)).live) : (before?.liveRows ?? 0),
-        doubtedRows: null,
-      });
-      await this.records.succeeded(run.userId, run.id, now);
+    await syncer.finished?.(pass);
+    const reconciles = syncer.reconciles?.(pass) === true;
+    await this.states.save(run.userId, run.connectionId, {
+      resource: syncer.resource,
+      completeAt: full ? pass.startedAt : (before?.completeAt ?? pass.startedAt),
+      syncedAt: pass.startedAt,
+      // Where the pass began, never where a row claims to be: one dated in the future would hide what comes before it.
+      highWater: pass.startedAt,
+      reconciledAt: reconciles ? pass.startedAt : (before?.reconciledAt ?? null),
+      liveRows: full ? (live ?? (await syncer.unseen(pass)).live) : (before?.liveRows ?? 0),
+      doubtedRows: null,
     });
+    await this.records.succeeded(run.userId, run.id, now);
   }
 
   private async fail(run: HeldRun, { syncer }: ReadPass, fault: SyncFault): Promise<SyncFault> {

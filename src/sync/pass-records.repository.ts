@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Db, query } from '../database/scope';
+import { Db } from '../database/scope';
 import type { PassKind, Resource } from '../mirror/resources';
 import type { Part } from '../mirror/syncer';
 import type { PassTotals } from './pass-tally';
@@ -39,6 +39,13 @@ export interface PassState extends PassCounts, PassTotals {
 export interface GrownState extends PassState {
   /** Pages that must be there already. */
   pagesBefore: number;
+}
+
+/** A pass that begins. */
+export interface NewPass {
+  resource: Resource;
+  kind: PassKind;
+  expectedRows: number | null;
 }
 
 /** Where a window stands, as it is now. */
@@ -91,50 +98,58 @@ export class PassRecordsRepository {
     );
   }
 
-  /** @returns when the pass began, by the database's clock */
-  async begin(
-    userId: number,
-    syncId: string,
-    resource: Resource,
-    kind: PassKind,
-    expectedRows: number | null,
-  ): Promise<Date> {
-    const rows = await this.run<{ at: Date }>(
+  /** @returns when each pass began, by the database's clock */
+  async begin(userId: number, syncId: string, passes: readonly NewPass[]): Promise<Map<Resource, Date>> {
+    const rows = await this.run<{ resource: Resource; at: Date }>(
       userId,
-      `UPDATE sync_resource SET status = 'running', pass_kind = $4, expected_rows = $5,
+      `UPDATE sync_resource r SET status = 'running', pass_kind = b.kind, expected_rows = b."expectedRows",
          pass_started_at = date_trunc('milliseconds', clock_timestamp()), started_at = clock_timestamp()
-       WHERE user_id = $1 AND sync_id = $2 AND resource = $3 RETURNING pass_started_at AS at`,
-      [userId, syncId, resource, kind, expectedRows],
+       FROM jsonb_to_recordset($3::jsonb) AS b(resource text, kind text, "expectedRows" bigint)
+       WHERE r.user_id = $1 AND r.sync_id = $2 AND r.resource = b.resource
+       RETURNING r.resource, r.pass_started_at AS at`,
+      [userId, syncId, JSON.stringify(passes)],
     );
-    const [row] = rows;
-    if (!row) throw new Error('A resource of a run has no row');
-    return row.at;
+    return new Map(rows.map(({ resource, at }) => [resource, at]));
   }
 
   /** One window for each part, to be cut later. */
-  async plan(userId: number, syncId: string, resource: Resource, parts: readonly Part[]): Promise<void> {
-    const columns = parts.map(({ key, divisible, span }) => ({ key, divisible, from: span.from, to: span.to }));
+  async plan(userId: number, syncId: string, parts: ReadonlyMap<Resource, readonly Part[]>): Promise<void> {
+    const plans = [...parts].map(([resource, its]) => ({
+      resource,
+      parts: its.map(({ key, divisible, span }) => ({ key, divisible, from: span.from, to: span.to })),
+    }));
     await this.run(
       userId,
-      `WITH planned AS (
-         UPDATE sync_resource SET planned = true WHERE user_id = $1 AND sync_id = $2 AND resource = $3
+      `WITH plan AS (
+         SELECT * FROM jsonb_to_recordset($3::jsonb) AS p(resource text, parts jsonb)
+       ), planned AS (
+         UPDATE sync_resource r SET planned = true FROM plan p
+         WHERE r.user_id = $1 AND r.sync_id = $2 AND r.resource = p.resource
        )
        INSERT INTO sync_window (user_id, sync_id, resource, part, window_no, divisible, span_from, span_to)
-       SELECT $1, $2, $3, p.key, 0, p.divisible, ${instant('p."from"')}, ${instant('p."to"')}
-       FROM jsonb_to_recordset($4::jsonb) AS p(key text, divisible boolean, "from" float8, "to" float8)
+       SELECT $1, $2, plan.resource, p.key, 0, p.divisible, ${instant('p."from"')}, ${instant('p."to"')}
+       FROM plan, jsonb_to_recordset(plan.parts) AS p(key text, divisible boolean, "from" float8, "to" float8)
        ON CONFLICT DO NOTHING`,
-      [userId, syncId, resource, JSON.stringify(columns)],
+      [userId, syncId, JSON.stringify(plans)],
     );
   }
 
-  async windows(userId: number, syncId: string, resource: Resource): Promise<StoredWindow[]> {
-    return this.run<StoredWindow>(
+  async windows(
+    userId: number,
+    syncId: string,
+    resources: readonly Resource[],
+  ): Promise<Map<Resource, StoredWindow[]>> {
+    const rows = await this.run<StoredWindow & { resource: Resource }>(
       userId,
-      `SELECT part, window_no AS "windowNo", divisible, ${millis('span_from')} AS "from", ${millis('span_to')} AS "to",
-         ${millis('position')} AS position, cursor, status, fetched::float8 AS fetched, pages::float8 AS pages
-       FROM sync_window WHERE user_id = $1 AND sync_id = $2 AND resource = $3 ORDER BY part, window_no`,
-      [userId, syncId, resource],
+      `SELECT resource, part, window_no AS "windowNo", divisible, ${millis('span_from')} AS "from",
+         ${millis('span_to')} AS "to", ${millis('position')} AS position, cursor, status, fetched::float8 AS fetched,
+         pages::float8 AS pages
+       FROM sync_window WHERE user_id = $1 AND sync_id = $2 AND resource = ANY($3) ORDER BY resource, part, window_no`,
+      [userId, syncId, resources],
     );
+    const windows = new Map<Resource, StoredWindow[]>(resources.map((resource) => [resource, []]));
+    for (const { resource, ...window } of rows) windows.get(resource)?.push(window);
+    return windows;
   }
 
   /** The far part of a window becomes one of its own. */
@@ -261,6 +276,6 @@ export class PassRecordsRepository {
   }
 
   private run<T>(userId: number, sql: string, params: readonly unknown[]): Promise<T[]> {
-    return this.db.forUser(userId, (manager) => query<T>(manager, sql, params));
+    return this.db.prepared<T>(userId, sql, params);
   }
 }

@@ -8,7 +8,7 @@ import { PassLedger } from './pass-ledger';
 import type { PassRecord } from './pass-records.repository';
 import type { SliceWork } from './slice-work';
 import { verdictOf, type Verdict } from './sync-faults';
-import type { Window } from './window';
+import type { StoredWindow, Window } from './window';
 import { WindowReader } from './window-reader';
 import { WindowSet } from './window-set';
 
@@ -34,25 +34,29 @@ export class PassRunner {
   private readonly changed = new Signal();
   private windows = new WindowSet([]);
   private lanes = new Lanes(1);
+  /** Whether it is known what there is to read. */
+  private planned = false;
   private reading = 0;
   private failures = 0;
 
+  /** @param stored its windows, where they are planned already */
   constructor(
     private readonly work: SliceWork,
     private readonly syncer: Syncer,
     private readonly pass: Pass,
     before: StateOf | undefined,
-    private readonly record: PassRecord,
+    record: PassRecord,
+    stored: readonly StoredWindow[] | undefined,
   ) {
+    if (stored) this.goOnWith(stored);
     this.ledger = new PassLedger(syncer, pass, before, record, () => this.windows.coverage(work.clock.now()));
   }
 
   /** @throws LeaseLost and DatabaseError: whatever else goes wrong is the resource's own outcome */
   async run(): Promise<PassOutcome> {
-    let planned = false;
     for (;;) {
+      const { planned } = this;
       const met: Verdict | null = planned ? await this.readAll() : await this.plan();
-      planned ||= met === null;
       if (this.work.halt.halted) return LATER;
       if (met?.kind === 'pause') {
         const outcome = await this.rest(met);
@@ -64,19 +68,26 @@ export class PassRunner {
   }
 
   private async plan(): Promise<Verdict | null> {
-    const { work, syncer, pass, record } = this;
+    const { work, syncer, pass } = this;
     const { userId, id } = work.run;
-    if (!record.planned) {
-      try {
-        const parts = await syncer.parts(pass);
-        await work.held(() => work.records.plan(userId, id, syncer.resource, parts));
-      } catch (error) {
-        return this.judge(error);
-      }
+    const { resource } = syncer;
+    try {
+      const parts = await syncer.parts(pass);
+      const stored = await work.held(async () => {
+        await work.records.plan(userId, id, new Map([[resource, parts]]));
+        return work.records.windows(userId, id, [resource]);
+      });
+      this.goOnWith(stored.get(resource) ?? []);
+    } catch (error) {
+      return this.judge(error);
     }
-    this.windows = new WindowSet(await work.records.windows(userId, id, syncer.resource));
-    this.lanes = new Lanes(this.windows.begun);
     return null;
+  }
+
+  private goOnWith(stored: readonly StoredWindow[]): void {
+    this.planned = true;
+    this.windows = new WindowSet(stored);
+    this.lanes = new Lanes(this.windows.begun);
   }
 
   /** Until every window is read, everybody stops, or somebody met what concerns all. */

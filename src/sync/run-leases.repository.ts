@@ -108,17 +108,15 @@ export class RunLeasesRepository {
     commit: 'durable' | 'soon' = 'durable',
   ): Promise<boolean> {
     return this.only(
-      await this.db.forUser(userId, (manager) =>
-        query<{ cancelled: boolean }>(
-          manager,
-          `WITH c AS MATERIALIZED (SELECT 1 FROM connection WHERE user_id = $1 AND id = $4 FOR KEY SHARE)
+      await this.db.prepared<{ cancelled: boolean }>(
+        userId,
+        `WITH c AS MATERIALIZED (SELECT 1 FROM connection WHERE user_id = $1 AND id = $4 FOR KEY SHARE)
            SELECT r.cancel_requested_at IS NOT NULL AS cancelled,
              set_config('idle_in_transaction_session_timeout', '${STOPPED_MS}', true),
              ${commit === 'soon' ? "set_config('synchronous_commit', 'off', true)" : 'NULL'}
            FROM sync_run r CROSS JOIN c
            WHERE r.user_id = $1 AND r.id = $2 AND r.lease = $3 AND r.status = 'running' FOR SHARE OF r`,
-          [userId, id, lease, connectionId],
-        ),
+        [userId, id, lease, connectionId],
       ),
     ).cancelled;
   }

@@ -1,14 +1,15 @@
 import type { Clock } from '../common/clock';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
 import type { StateOf } from '../mirror/mirror-states.repository';
-import type { PassKind, Resource } from '../mirror/resources';
+import type { Resource } from '../mirror/resources';
 import type { Syncer } from '../mirror/syncer';
 import { Halt } from './halt';
 import { PageWriter } from './page-writer';
 import type { PageStore, ReadPage } from './page-store';
+import { PassBeginning, type BegunPass } from './pass-beginning';
 import type { PassEnding } from './pass-ending';
 import type { PassRecord, PassRecordsRepository } from './pass-records.repository';
-import { PassRunner, type PassOutcome } from './pass-runner';
+import { PassRunner } from './pass-runner';
 import type { HeldRun, RunLeasesRepository } from './run-leases.repository';
 import type { SliceWork } from './slice-work';
 import { LeaseLost } from './sync-faults';
@@ -38,8 +39,6 @@ export interface SliceEnd {
   failure: unknown;
 }
 
-/** Resources that change in ways of which Klaviyo gives no account, and are small: every run reads them whole. */
-const READ_WHOLE: ReadonlySet<Resource> = new Set(['lists', 'segments', 'campaigns', 'metrics']);
 const ENDED: ReadonlySet<ResourceStatus> = new Set(['succeeded', 'failed', 'skipped', 'cancelled']);
 /** After that time nothing new is asked for; the calls under way have the rest of a minute. */
 export const SLICE_MS = 45_000;
@@ -55,6 +54,7 @@ export class Slice {
   readonly halt = new Halt();
   private readonly writer: PageWriter<ReadPage>;
   private readonly work: SliceWork;
+  private readonly beginning: PassBeginning;
   private readonly runners: PassRunner[] = [];
   private readonly ended = new Set<Resource>();
   private readonly resting = new Set<{ until: number }>();
@@ -65,10 +65,11 @@ export class Slice {
   constructor(
     private readonly tools: SliceTools,
     private readonly run: HeldRun,
-    private readonly access: KlaviyoAccess,
-    private readonly states: ReadonlyMap<Resource, StateOf>,
+    access: KlaviyoAccess,
+    states: ReadonlyMap<Resource, StateOf>,
   ) {
-    const { clock, store, ending, records, giveWay } = tools;
+    const { clock, store, syncers, ending, records, giveWay } = tools;
+    this.beginning = new PassBeginning(run, access, states, syncers, records);
     this.writer = new PageWriter(
       (pages) => store.store(run, pages, () => this.halt.halt('cancel')),
       (error) => this.failed(error),
@@ -119,24 +120,36 @@ export class Slice {
     for (const resource of this.ended) waiting.delete(resource);
     const under: Promise<void>[] = [];
     const begin = (): void => {
-      for (const [resource, record] of waiting) {
-        const syncer = this.tools.syncers.of(resource);
-        const before = syncer.after.filter((one) => this.run.resources.includes(one));
-        if (!before.every((one) => this.ended.has(one))) continue;
-        waiting.delete(resource);
-        under.push(this.one(syncer, record).then(begin));
-      }
+      const ready = [...waiting.values()].filter(({ resource }) => this.mayBegin(resource));
+      for (const { resource } of ready) waiting.delete(resource);
+      if (ready.length > 0 && !this.halt.halted) under.push(this.together(ready, begin));
     };
     begin();
     // The list grows while it is gone through.
     for (const each of under) await each;
   }
 
-  private async one(syncer: Syncer, record: PassRecord): Promise<void> {
+  private mayBegin(resource: Resource): boolean {
+    const before = this.tools.syncers.of(resource).after.filter((one) => this.run.resources.includes(one));
+    return before.every((one) => this.ended.has(one));
+  }
+
+  private async together(records: readonly PassRecord[], ended: () => void): Promise<void> {
+    try {
+      const begun = await this.held(() => this.beginning.begin(records));
+      await Promise.all(begun.map((pass) => this.one(pass).then(ended)));
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private async one({ syncer, pass, before, record, windows }: BegunPass): Promise<void> {
     if (this.halt.halted) return;
     this.busy += 1;
     try {
-      const outcome = await this.pass(syncer, record);
+      const runner = new PassRunner(this.work, syncer, pass, before, record, windows);
+      this.runners.push(runner);
+      const outcome = await runner.run();
       if (outcome.kind === 'ended') this.ended.add(syncer.resource);
       else this.notBefore = Math.min(this.notBefore, outcome.notBefore);
     } catch (error) {
@@ -144,37 +157,6 @@ export class Slice {
     } finally {
       this.busy -= 1;
     }
-  }
-
-  private async pass(syncer: Syncer, record: PassRecord): Promise<PassOutcome> {
-    const { run, access } = this;
-    const { resource } = syncer;
-    const state = this.states.get(resource);
-    const kind: PassKind =
-      record.passKind ?? (run.mode === 'full' || READ_WHOLE.has(resource) || !state ? 'full' : 'incremental');
-    const startedAt =
-      record.passStartedAt ??
-      (await this.held(() =>
-        this.tools.records.begin(
-          run.userId,
-          run.id,
-          resource,
-          kind,
-          kind === 'full' ? (state?.liveRows ?? null) : null,
-        ),
-      ));
-    const pass = {
-      access,
-      userId: run.userId,
-      connectionId: run.connectionId,
-      kind,
-      startedAt,
-      highWater: state?.highWater ?? null,
-      reconciledAt: state?.reconciledAt ?? null,
-    };
-    const runner = new PassRunner(this.work, syncer, pass, state, record);
-    this.runners.push(runner);
-    return runner.run();
   }
 
   private held<T>(work: () => Promise<T>): Promise<T> {

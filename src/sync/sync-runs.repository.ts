@@ -33,7 +33,7 @@ export class SyncRunsRepository {
 
   /** @param connectionId null: of whichever connection of the user */
   async one(userId: number, connectionId: string | null, id: string): Promise<SyncRow | null> {
-    const rows = await this.run<SyncRow>(
+    const rows = await this.db.prepared<SyncRow>(
       userId,
       `SELECT ${RUN} FROM sync_run r
        WHERE r.user_id = $1 AND r.id = $3 AND ($2::uuid IS NULL OR r.connection_id = $2)`,
@@ -44,7 +44,7 @@ export class SyncRunsRepository {
 
   /** Newest first. */
   async newest(userId: number, connectionId: string, limit: number): Promise<SyncRow[]> {
-    return this.run<SyncRow>(
+    return this.db.prepared<SyncRow>(
       userId,
       `SELECT ${RUN} FROM sync_run r WHERE r.user_id = $1 AND r.connection_id = $2
        ORDER BY r.created_at DESC, r.id DESC LIMIT $3`,
@@ -54,7 +54,7 @@ export class SyncRunsRepository {
 
   /** When a run last ended with everything that it was to read; null where none has. */
   async lastSuccessAt(userId: number, connectionId: string): Promise<Date | null> {
-    const rows = await this.run<{ at: Date | null }>(
+    const rows = await this.db.prepared<{ at: Date | null }>(
       userId,
       `SELECT max(finished_at) AS at FROM sync_run
        WHERE user_id = $1 AND connection_id = $2 AND status = 'succeeded'`,

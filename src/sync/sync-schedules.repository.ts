@@ -34,7 +34,7 @@ export class SyncSchedulesRepository {
 
   /** A connection that has no row yet gets one within a minute: it is shown as if it had. */
   async of(userId: number, connectionId: string, standard: number): Promise<Schedule | null> {
-    const rows = await this.run<Schedule>(userId, VIEW, [userId, connectionId, standard]);
+    const rows = await this.db.prepared<Schedule>(userId, VIEW, [userId, connectionId, standard]);
     return rows[0] ?? null;
   }
 

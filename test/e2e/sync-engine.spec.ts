@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { Syncers } from '../../src/mirror/syncers';
 import { SyncTransactions } from '../../src/sync/sync-transactions';
 import { until, type Reader } from './reads-stage';
 import { openSyncStage, resourceOf, type ShownSync, type SyncStage } from './sync-engine-stage';
@@ -227,6 +228,23 @@ describe('a synchronisation', () => {
           .filter(({ status }) => status !== 'succeeded')
           .map((one) => [one.resource, one.error?.code]),
       ).toEqual([['campaigns', 'KLAVIYO_SCOPE_MISSING']]);
+    });
+
+    it('does not let a fault of ours in one resource keep those from beginning that begin with it', async () => {
+      const reader = await stage.someone({ profiles: 150, campaigns: 3 });
+      const told = jest
+        .spyOn(stage.app.app.get(Syncers).of('metrics'), 'parts')
+        .mockRejectedValue(new TypeError('ours'));
+      try {
+        const sync = await stage.sync(reader);
+        expect(sync).toMatchObject({ status: 'partial', error: null });
+        expect(resourceOf(sync, 'metrics')).toMatchObject({ status: 'failed', error: { code: 'INTERNAL' } });
+        expect(resourceOf(sync, 'profiles')).toMatchObject({ status: 'succeeded', upserted: 150 });
+        expect(resourceOf(sync, 'campaigns')).toMatchObject({ status: 'succeeded', upserted: 3 });
+      } finally {
+        told.mockRestore();
+      }
+      succeeded(await stage.sync(reader));
     });
 
     it('gets over a Klaviyo that fails for a while', async () => {

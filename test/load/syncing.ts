@@ -8,6 +8,7 @@ import type { Looped, LoopOrder } from './loop-worker.ts';
 import { call, project, type Stack } from './stack.ts';
 
 const ENDED = ['succeeded', 'partial', 'failed', 'cancelled'];
+/** How often a run is looked at, unless said otherwise. */
 const LOOK_MS = 100;
 
 /** What `GET /sync` says of a run, as far as it is used. */
@@ -53,7 +54,7 @@ export async function synchronise(
   service: Service,
   userId: number,
   request: { resources?: readonly string[]; mode?: 'full' | 'incremental' },
-  options: { limitSeconds: number; residentMb?: () => number },
+  options: { limitSeconds: number; lookMs?: number; residentMb?: () => number },
 ): Promise<Synced> {
   const headers = { authorization: `Bearer ${service.serviceKey}` };
   const started = await call<{ sync: Sync }>(
@@ -65,7 +66,7 @@ export async function synchronise(
   const until = Date.now() + options.limitSeconds * 1000;
   let peakMb = 0;
   for (;;) {
-    await wait(LOOK_MS);
+    await wait(options.lookMs ?? LOOK_MS);
     peakMb = Math.max(peakMb, options.residentMb?.() ?? 0);
     const address = `${service.url}/api/v1/klaviyo/sync?userId=${userId}&syncId=${started.sync.id}`;
     const { sync } = await call<{ sync: Sync }>('GET', address, undefined, headers);
