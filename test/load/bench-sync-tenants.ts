@@ -34,7 +34,9 @@ async function connected(stack: Stack, userId: number, seed: number): Promise<Ac
 }
 
 async function run(stack: Stack, { userId }: Account): Promise<Synced> {
-  return mustSucceed(await synchronise(stack, userId, { mode: 'full' }, { limitSeconds: LIMIT_SECONDS, lookMs: LOOK_MS }));
+  return mustSucceed(
+    await synchronise(stack, userId, { mode: 'full' }, { limitSeconds: LIMIT_SECONDS, lookMs: LOOK_MS }),
+  );
 }
 
 const control = (stack: Stack, { accountId }: Account, path = '') =>
