@@ -59,7 +59,7 @@ export interface FetchedPage<Row> {
  * What the synchronisation knows of one resource. The engine decides when what is fetched, by whom and how often; a
  * syncer knows how Klaviyo is asked, what a row is and where it is kept.
  */
-export interface Syncer<Row = unknown> {
+export interface Syncer<Row = unknown, Fetched = Row> {
   readonly resource: Resource;
   /** Resources of the same run that must have ended before this one begins. */
   readonly after: readonly Resource[];
@@ -71,7 +71,10 @@ export interface Syncer<Row = unknown> {
    * One page, the largest that Klaviyo gives.
    * @throws AppError as `KlaviyoClient.pages`; a …_NOT_FOUND ends the part (what it belongs to is gone), no other part
    */
-  fetch(pass: Pass, request: PageRequest, call: PageCall): Promise<FetchedPage<Row>>;
+  fetch(pass: Pass, request: PageRequest, call: PageCall): Promise<FetchedPage<Fetched>>;
+
+  /** Rows of a page as `write` takes them, where that is work: it is done while the next page travels. */
+  mapped?(rows: readonly Fetched[]): readonly Row[];
 
   /**
    * Where the newest row of a divisible part stands, in epoch milliseconds; null where there is none. One call of one

@@ -13,6 +13,8 @@ import type { MirrorRow } from './profile-mirror.repository';
 export type ProfileAxis = 'created' | 'updated';
 
 type Attributes = Readonly<Record<string, unknown>>;
+/** A person as Klaviyo gives them. */
+export type FetchedProfile = Resource<Attributes>;
 
 const SECOND_MS = 1000;
 /** Consent stands in a profile only when it is asked for. */
@@ -23,13 +25,13 @@ const WITH_SUBSCRIPTIONS = { 'additional-fields[profile]': 'subscriptions' };
 export class ProfilesPagesKlaviyo {
   constructor(private readonly klaviyo: KlaviyoClient) {}
 
-  /** A page of people in the order of an axis, consent included. */
+  /** A page of people in the order of an axis, consent included; see `toMirrorRow`. */
   async page(
     access: KlaviyoAccess,
     axis: ProfileAxis,
     span: Span,
     call: PageCall & { cursor: string | null },
-  ): Promise<FetchedPage<MirrorRow>> {
+  ): Promise<FetchedPage<FetchedProfile>> {
     const filter = and(
       span.from === null ? undefined : greaterThan(axis, new Date(span.from - SECOND_MS)),
       span.to === null ? undefined : lessThan(axis, new Date(span.to + SECOND_MS)),
@@ -40,7 +42,7 @@ export class ProfilesPagesKlaviyo {
       ...background(call),
     });
     if (!page) return { rows: [], next: null, last: null };
-    return { rows: page.items.map(toMirrorRow), next: page.next, last: timeOf(page.items.at(-1), axis) };
+    return { rows: page.items, next: page.next, last: timeOf(page.items.at(-1), axis) };
   }
 
   /** Where the newest person stands on an axis, in epoch milliseconds; null where there is nobody. */

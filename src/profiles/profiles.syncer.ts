@@ -4,7 +4,8 @@ import type { FetchedPage, PageCall, PageRequest, Part, Pass, Syncer } from '../
 import { Syncers } from '../mirror/syncers';
 import { ProfileMirrorRepository, type MirrorRow } from './profile-mirror.repository';
 import { ProfileTagsRepository } from './profile-tags.repository';
-import { ProfilesPagesKlaviyo, type ProfileAxis } from './profiles-pages.klaviyo';
+import { toMirrorRow } from './mirrored-row.klaviyo';
+import { ProfilesPagesKlaviyo, type FetchedProfile, type ProfileAxis } from './profiles-pages.klaviyo';
 
 /** What changed while the last pass ran, and a change that Klaviyo shows a minute late. */
 const LOOK_BACK_MS = 60_000;
@@ -14,7 +15,7 @@ const LOOK_BACK_MS = 60_000;
  * change. Who changes during such a pass moves to the end of the axis, which is open and read last.
  */
 @Injectable()
-export class ProfilesSyncer implements Syncer<MirrorRow>, OnModuleInit {
+export class ProfilesSyncer implements Syncer<MirrorRow, FetchedProfile>, OnModuleInit {
   readonly resource = 'profiles';
   readonly after = [];
   private readonly place = new SweepPlace();
@@ -38,8 +39,12 @@ export class ProfilesSyncer implements Syncer<MirrorRow>, OnModuleInit {
     return Promise.resolve([{ key: axis, divisible: true, span: { from, to: null } }]);
   }
 
-  fetch({ access }: Pass, { part, span, cursor }: PageRequest, call: PageCall): Promise<FetchedPage<MirrorRow>> {
+  fetch({ access }: Pass, { part, span, cursor }: PageRequest, call: PageCall): Promise<FetchedPage<FetchedProfile>> {
     return this.atKlaviyo.page(access, axisOf(part), span, { cursor, ...call });
+  }
+
+  mapped(rows: readonly FetchedProfile[]): MirrorRow[] {
+    return rows.map(toMirrorRow);
   }
 
   newest({ access }: Pass, part: Part, call: PageCall): Promise<number | null> {

@@ -1,4 +1,5 @@
 import type { Clock } from '../common/clock';
+import { turn } from '../common/turns';
 import type { FetchedPage } from '../mirror/syncer';
 import { Signal, type Halt } from './halt';
 import type { PageWriter } from './page-writer';
@@ -31,9 +32,12 @@ export interface Reading {
  */
 const MOST_UNSTORED = 4;
 
-/** Reads a window page after page: the next one travels while the last is stored. */
+/** Reads a window page after page: the next one travels while the last is taken apart and stored. */
 export class WindowReader {
   private readonly stored = new Signal();
+  /** Pages one after the other, on their way to the writer. */
+  private handed = Promise.resolve();
+  private broken = false;
 
   constructor(
     private readonly reading: Reading,
@@ -56,11 +60,12 @@ export class WindowReader {
       }
     } finally {
       forget();
+      await this.handed;
     }
   }
 
   private goesOn(): boolean {
-    return this.window.open && !this.reading.halt.halted;
+    return this.window.open && !this.reading.halt.halted && !this.broken;
   }
 
   private async page(): Promise<void> {
@@ -81,18 +86,28 @@ export class WindowReader {
 
   private hand(page: FetchedPage<unknown>, ms: number, waitedMs: number): void {
     const { reading, window } = this;
+    const place = this.place(page.rows.length);
     window.unstored += 1;
     reading.onPage(page.rows.length);
-    reading.writer.push({
-      of: reading.of,
-      rows: page.rows,
-      place: this.place(page.rows.length),
-      ms,
-      waitedMs,
-      stored: () => {
-        window.unstored -= 1;
-        this.stored.fire();
-      },
+    const push = async (): Promise<void> => {
+      await turn();
+      reading.writer.push({
+        of: reading.of,
+        rows: reading.of.syncer.mapped?.(page.rows) ?? page.rows,
+        place,
+        ms,
+        waitedMs,
+        stored: () => {
+          window.unstored -= 1;
+          this.stored.fire();
+        },
+      });
+    };
+    this.handed = this.handed.then(push);
+    // Whoever reads hears of it at the end.
+    this.handed.catch(() => {
+      this.broken = true;
+      this.stored.fire();
     });
   }
 

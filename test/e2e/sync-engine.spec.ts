@@ -247,6 +247,27 @@ describe('a synchronisation', () => {
       succeeded(await stage.sync(reader));
     });
 
+    it('gives a resource up at a page that cannot be taken apart, and stores nothing of what comes after it', async () => {
+      const reader = await stage.someone({ profiles: 450 });
+      const people = stage.app.app.get(Syncers).of('profiles');
+      const told = jest.spyOn(people, 'mapped').mockImplementation(() => {
+        throw new TypeError('ours');
+      });
+      try {
+        const sync = await stage.sync(reader);
+        expect(resourceOf(sync, 'profiles')).toMatchObject({
+          status: 'failed',
+          upserted: 0,
+          error: { code: 'INTERNAL' },
+        });
+        expect(resourceOf(sync, 'metrics').status).toBe('succeeded');
+      } finally {
+        told.mockRestore();
+      }
+      succeeded(await stage.sync(reader));
+      expect(await stage.differences(reader)).toEqual([]);
+    });
+
     it('gets over a Klaviyo that fails for a while', async () => {
       const reader = await stage.someone({ profiles: 800 });
       await stage.sandbox.fault(reader.account.id, {
