@@ -6,6 +6,7 @@ import { MirrorStatesRepository } from '../../src/mirror/mirror-states.repositor
 import type { PassKind, Resource } from '../../src/mirror/resources';
 import type { FetchedPage, Part, Pass, Syncer } from '../../src/mirror/syncer';
 import { Syncers } from '../../src/mirror/syncers';
+import { fetchedPage } from '../support/fetched-page';
 import type { ReadsStage, Reader } from './reads-stage';
 
 /** What one pass came to. */
@@ -50,13 +51,16 @@ export async function mirrored(
     let cursor: string | null = null;
     do {
       const call = { deadline: Date.now() + 30_000, tally: new CallTally() };
-      const page: Pick<FetchedPage<unknown>, 'rows' | 'next'> = await syncer
-        .fetch(pass, { part: part.key, span: part.span, cursor }, call)
-        .catch((error: unknown) => {
-          if (!(error instanceof AppError) || !error.code.endsWith('_NOT_FOUND')) throw error;
-          result.gone.push(part.key);
-          return { rows: [], next: null };
-        });
+      const page: Pick<FetchedPage<unknown>, 'rows' | 'next'> = await fetchedPage(
+        syncer,
+        pass,
+        { part: part.key, span: part.span, cursor },
+        call,
+      ).catch((error: unknown) => {
+        if (!(error instanceof AppError) || !error.code.endsWith('_NOT_FOUND')) throw error;
+        result.gone.push(part.key);
+        return { rows: [], next: null };
+      });
       await options.between?.(part.key, page.rows);
       result.written += await get(Db).inTransaction(userId, () => syncer.write(pass, page.rows));
       cursor = page.next;

@@ -6,8 +6,9 @@ import { Db } from '../../src/database/scope';
 import { CallTally } from '../../src/klaviyo/call-tally';
 import type { PassKind, Resource } from '../../src/mirror/resources';
 import { MirrorStatesRepository } from '../../src/mirror/mirror-states.repository';
-import type { Pass, Part, Syncer } from '../../src/mirror/syncer';
+import type { FetchedPage, Pass, Part, Syncer } from '../../src/mirror/syncer';
 import { Syncers } from '../../src/mirror/syncers';
+import { fetchedPage } from '../support/fetched-page';
 import { differences, type Difference } from '../support/mirror-digest';
 
 /** What one pass came to. */
@@ -70,7 +71,7 @@ export async function openMirrorStage(options: AppOptions = {}): Promise<MirrorS
       for (const { key, span } of parts)
         for (let cursor: string | null = null; ;) {
           const call = { deadline: Date.now() + 30_000, tally: new CallTally() };
-          const page = await by.fetch(pass, { part: key, span, cursor }, call);
+          const page: FetchedPage<unknown> = await fetchedPage(by, pass, { part: key, span, cursor }, call);
           done.changed += await of.get(Db).inTransaction(pass.userId, () => by.write(pass, page.rows));
           done.rows += page.rows.length;
           done.pages += 1;

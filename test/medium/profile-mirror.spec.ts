@@ -7,6 +7,7 @@ import { ProfileMirrorRepository } from '../../src/profiles/profile-mirror.repos
 import { ConnectionService } from '../../src/connection/connection.service';
 import { ProfileMirrorService } from '../../src/profiles/profile-mirror.service';
 import { toMirrorRow } from '../../src/profiles/mirrored-row.klaviyo';
+import { fetchedPage } from '../support/fetched-page';
 import { openMirrorStage, type MirrorStage } from './event-mirror-stage';
 
 const SECOND = 1000;
@@ -126,10 +127,15 @@ describe('the mirror of people', () => {
     const reader = await account({ profiles: 100 });
     const syncer = stage.syncer('profiles');
     const pass = await stage.begin(reader, 'profiles', 'full');
-    const all = await syncer.fetch(pass, { part: 'created', span: { from: null, to: null }, cursor: null }, call());
+    const all = await fetchedPage(
+      syncer,
+      pass,
+      { part: 'created', span: { from: null, to: null }, cursor: null },
+      call(),
+    );
     const rows = all.rows as { id: string; createdAt: string }[];
     const [from, to] = [Date.parse(rows[10]!.createdAt), Date.parse(rows[20]!.createdAt)];
-    const window = await syncer.fetch(pass, { part: 'created', span: { from, to }, cursor: null }, call());
+    const window = await fetchedPage(syncer, pass, { part: 'created', span: { from, to }, cursor: null }, call());
     const ids = (window.rows as { id: string }[]).map(({ id }) => id);
     expect(ids).toEqual(rows.slice(10, 21).map(({ id }) => id));
     expect(window.last).toBe(to);

@@ -3,8 +3,9 @@ import { ConnectionService } from '../../../src/connection/connection.service';
 import { Db } from '../../../src/database/scope';
 import { CallTally } from '../../../src/klaviyo/call-tally';
 import { RESOURCES } from '../../../src/mirror/resources';
-import type { Pass, Syncer } from '../../../src/mirror/syncer';
+import type { FetchedPage, Pass, Syncer } from '../../../src/mirror/syncer';
 import { Syncers } from '../../../src/mirror/syncers';
+import { fetchedPage } from '../../support/fetched-page';
 import type { Stage } from './stage';
 
 const DAY = 24 * 3_600_000;
@@ -45,7 +46,12 @@ async function read(stage: Stage, syncer: Syncer, pass: Pass): Promise<void> {
   for (const part of new Set([...parts.slice(0, PARTS), ...parts.slice(-PARTS)])) {
     let cursor: string | null = null;
     for (let page = 0; page < PAGES; page++) {
-      const { rows, next } = await syncer.fetch(pass, { part: part.key, span: part.span, cursor }, call());
+      const { rows, next }: FetchedPage<unknown> = await fetchedPage(
+        syncer,
+        pass,
+        { part: part.key, span: part.span, cursor },
+        call(),
+      );
       await stage.app.app.get(Db).inTransaction(pass.userId, () => syncer.write(pass, rows));
       if (next === null) break;
       cursor = next;
