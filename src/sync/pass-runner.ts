@@ -7,7 +7,7 @@ import { Lanes } from './lanes';
 import { PassLedger } from './pass-ledger';
 import type { PassRecord } from './pass-records.repository';
 import type { SliceWork } from './slice-work';
-import { verdictOf, type Verdict } from './sync-faults';
+import { graver, verdictOf, type Verdict } from './sync-faults';
 import type { StoredWindow, Window } from './window';
 import { WindowReader } from './window-reader';
 import { WindowSet } from './window-set';
@@ -95,7 +95,7 @@ export class PassRunner {
     const round = this.work.halt.child();
     let met: Verdict | null = null;
     const meet = (verdict: Verdict): void => {
-      met ??= verdict;
+      met = graver(met, verdict);
       round.halt('failure');
     };
     try {

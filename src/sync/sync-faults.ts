@@ -68,6 +68,14 @@ export function verdictOf(error: unknown): Verdict {
   return { kind: 'pause', seconds: error.retryAfter ?? PAUSE_SECONDS, code, counts: code !== 'KLAVIYO_RATE_LIMITED' };
 }
 
+/**
+ * Which of two verdicts counts for all windows of a resource: that it fails, else the first. A pause would go on behind a
+ * page that could not be taken apart, whose window has moved on already.
+ */
+export function graver(met: Verdict | null, verdict: Verdict): Verdict {
+  return met === null || (met.kind !== 'fail' && verdict.kind === 'fail') ? verdict : met;
+}
+
 /** Whether the database refused what it was given, rather than could not be asked: the same again meets the same. */
 export function isRefusedData(error: unknown): boolean {
   return error instanceof DatabaseError && !error.down && /^(22|23|54)/.test(error.sqlState ?? '');

@@ -4,7 +4,7 @@ import { Halt } from '../../src/sync/halt';
 import { Lanes, lanesFor } from '../../src/sync/lanes';
 import { PageWriter } from '../../src/sync/page-writer';
 import { floorSeconds } from '../../src/sync/pass-tally';
-import { LeaseLost, verdictOf } from '../../src/sync/sync-faults';
+import { graver, LeaseLost, verdictOf, type Verdict } from '../../src/sync/sync-faults';
 import { Window, type StoredWindow } from '../../src/sync/window';
 import { WindowSet } from '../../src/sync/window-set';
 
@@ -207,6 +207,17 @@ describe('an error met while reading', () => {
     ['a fault of ours ends the resource', new TypeError('x is not a function'), { kind: 'fail', code: 'INTERNAL' }],
   ])('is judged: %s', (_, error, verdict) => {
     expect(verdictOf(error)).toMatchObject(verdict);
+  });
+
+  it('ends the resource where one window must, whatever others met before or after', () => {
+    const pause: Verdict = { kind: 'pause', seconds: 5, code: 'KLAVIYO_UNAVAILABLE', counts: true };
+    const fail: Verdict = { kind: 'fail', code: 'INTERNAL' };
+    const stop: Verdict = { kind: 'stop' };
+    expect(graver(null, pause)).toBe(pause);
+    expect(graver(pause, fail)).toBe(fail);
+    expect(graver(fail, pause)).toBe(fail);
+    expect(graver(pause, stop)).toBe(pause);
+    expect(graver(fail, { kind: 'fail', code: 'SYNC_PAGES_REPEAT' })).toBe(fail);
   });
 });
 
