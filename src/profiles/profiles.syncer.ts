@@ -51,7 +51,8 @@ export class ProfilesSyncer implements Syncer<MirrorRow, FetchedProfile>, OnModu
     return this.atKlaviyo.newest(access, axisOf(part.key), call);
   }
 
-  write({ userId, connectionId }: Pass, rows: readonly MirrorRow[]): Promise<number> {
+  write({ userId, connectionId, highWater }: Pass, rows: readonly MirrorRow[]): Promise<number> {
+    if (highWater === null) return this.profiles.insert(userId, connectionId, rows);
     return this.profiles.upsert(userId, connectionId, rows);
   }
 
