@@ -59,9 +59,10 @@ export class Db {
   }
 
   /**
-   * Puts many new rows of one user into a table by COPY, all or none: what PostgreSQL writes whole pages of at once costs
-   * half of what an INSERT does. Columns that are not given have their defaults. The transaction is repeated if another one
-   * stores a row of the same key meanwhile: it must look anew which rows are new.
+   * Puts many new rows of one user into a table by COPY, all or none: PostgreSQL writes whole pages of them at once, for a
+   * third less processor time than an INSERT. Columns that are not given have their defaults. The transaction is repeated if
+   * another one stores a row of the same key meanwhile: it must look anew which rows are new. PostgreSQL copies into no
+   * table that has row-level security: such a one would be given its rows by `bulk`.
    */
   async copy<Row>(
     userId: number,
