@@ -148,13 +148,12 @@ export class ProfileMirrorRepository extends MirroredRows {
     return gone.map(({ id }) => id);
   }
 
-  /** Which of them are there. */
+  /** Which of them are there. Planned anew each time: a plan kept from a small table would read all of a large one. */
   private async known(userId: number, connectionId: string, rows: readonly MirrorRow[]): Promise<Set<string>> {
-    const found = await this.db.prepared<{ id: string }>(userId, KNOWN, [
-      userId,
-      connectionId,
-      rows.map(({ id }) => id),
-    ]);
+    const ids = rows.map(({ id }) => id);
+    const found = await this.db.forUser(userId, (manager) =>
+      query<{ id: string }>(manager, KNOWN, [userId, connectionId, ids]),
+    );
     return new Set(found.map(({ id }) => id));
   }
 
@@ -172,7 +171,10 @@ export class ProfileMirrorRepository extends MirroredRows {
   }
 }
 
-/** Each person once, the newest of them; sorted, so that two writers never wait for each other crosswise. */
+/**
+ * Each person once, the newest of them; sorted, so that two writers never wait for each other crosswise. (Beside a first
+ * pass, which writes what is new before the rest, one can: PostgreSQL ends either, and its transaction is repeated.)
+ */
 function* chunksOf(rows: readonly MirrorRow[]): Generator<MirrorRow[]> {
   const byId = new Map<string, MirrorRow>();
   for (const row of rows) {
