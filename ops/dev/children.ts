@@ -28,7 +28,8 @@ export interface SandboxAnnouncement {
 }
 
 const SANDBOX_START_MS = 60_000;
-const READY_POLL_MS = 50;
+/** Short: who waits for the service otherwise and then reads what we print should find it. */
+const READY_POLL_MS = 20;
 const READY_HINT_MS = 20_000;
 
 /**
