@@ -1,21 +1,47 @@
-import { Query } from 'pg';
-import { INT16, INT32, sendBulk, type Bulk, type Client, type Line } from './bulk-line';
+import type { Writable } from 'node:stream';
+import { Query, type QueryResult } from 'pg';
+import { SpareBuffers } from '../common/spare-buffers';
 import { JoinedTexts } from './joined-texts';
 
 export type BulkParameter = string | number | JoinedTexts;
 
-/** Of PostgreSQL's protocol: the message Bind, and its formats. */
+/** What pg's connection offers to whoever sends messages of his own (as pg's own cursors do). */
+interface Line {
+  readonly stream: Writable;
+  parse(statement: { text: string }): void;
+  describe(portal: { type: 'P' }): void;
+  execute(portal: object): void;
+  sync(): void;
+}
+
+/** What runs one: a client of pg. */
+interface Client {
+  query(statement: Query): unknown;
+}
+
+/** Statements have one to three megabytes; so many are on their way at once at the most. */
+const KEPT_BYTES = 16 * 1024 * 1024;
+const spare = new SpareBuffers(KEPT_BYTES);
+
+/** Of PostgreSQL's protocol: the message Bind, its formats, and places of fixed size in it. */
 const BIND = 0x42;
+const INT32 = 4;
+const INT16 = 2;
 const AS_TEXT = 0;
 const AS_BYTES = 1;
 
-/** A statement with megabytes of parameters. */
+/**
+ * A statement with megabytes of parameters, which are encoded once, into memory that is used again: pg itself would put
+ * them together in buffers that grow, three times their size, all of it thrown away at once.
+ */
 class BulkStatement extends Query {
   constructor(
     private readonly sql: string,
-    private readonly bulk: Bulk,
+    private readonly bound: Buffer,
+    private readonly sent: () => void,
+    done: (error: Error | undefined, result: QueryResult) => void,
   ) {
-    super({ text: sql }, bulk.done);
+    super({ text: sql }, done);
   }
 
   override submit = (connection: unknown): void => {
@@ -23,7 +49,7 @@ class BulkStatement extends Query {
     // One write to the socket, not five.
     line.stream.cork();
     line.parse({ text: this.sql });
-    line.stream.write(this.bulk.message, this.bulk.sent);
+    line.stream.write(this.bound, this.sent);
     line.describe({ type: 'P' });
     line.execute({});
     line.sync();
@@ -33,13 +59,15 @@ class BulkStatement extends Query {
 
 /** @returns the statement's rows. @throws Error of pg */
 export async function runBulk<T>(client: Client, sql: string, parameters: readonly BulkParameter[]): Promise<T[]> {
-  const { rows } = await sendBulk(
-    client,
-    mostBytes(parameters),
-    (buffer) => bind(buffer, parameters),
-    (bulk) => new BulkStatement(sql, bulk),
-  );
-  return rows as T[];
+  const buffer = spare.take(mostBytes(parameters));
+  const bound = bind(buffer, parameters);
+  return new Promise<T[]>((resolve, reject) => {
+    const done = (error: Error | undefined, result: QueryResult): void => {
+      if (error) reject(error);
+      else resolve(result.rows as T[]);
+    };
+    client.query(new BulkStatement(sql, bound, () => spare.give(buffer), done));
+  });
 }
 
 function mostBytes(parameters: readonly BulkParameter[]): number {

@@ -63,12 +63,6 @@ export function isDatabaseDown(error: unknown): boolean {
   return known instanceof DatabaseError && known.down;
 }
 
-/** A key that another transaction took meanwhile, as PostgreSQL says it where transactions are serialised. */
-export function asRepeatable(error: unknown): unknown {
-  if (!(error instanceof DatabaseError) || error.sqlState !== '23505') return error;
-  return new DatabaseError('40001', error.constraint, false, 'statement failed (40001)');
-}
-
 /** Deadlock and serialisation failures: PostgreSQL asks to repeat the whole transaction. */
 export function isRepeatable(error: unknown): boolean {
   return error instanceof DatabaseError && (error.sqlState === '40P01' || error.sqlState === '40001');

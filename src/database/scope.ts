@@ -1,9 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { runCopy, type CopyColumn } from './bulk-copy';
 import { runBulk, type BulkParameter } from './bulk-statement';
-import { asRepeatable, DatabaseError, fromDriver, isRepeatable } from './errors';
+import { DatabaseError, fromDriver, isRepeatable } from './errors';
 import { isNotAsPrepared, PreparedStatements } from './prepared';
 import { clientOf, failedStatement } from './statement';
 
@@ -58,21 +57,6 @@ export class Db {
     return this.inTransaction(userId, (manager) => queryBulk<T>(manager, sql, params));
   }
 
-  /**
-   * Puts many new rows of one user into a table by COPY, all or none: PostgreSQL writes whole pages of them at once, for a
-   * third less processor time than an INSERT. Columns that are not given have their defaults. The transaction is repeated if
-   * another one stores a row of the same key meanwhile: it must look anew which rows are new. PostgreSQL copies into no
-   * table that has row-level security: such a one would be given its rows by `bulk`.
-   */
-  async copy<Row>(
-    userId: number,
-    table: string,
-    columns: readonly CopyColumn<Row>[],
-    rows: readonly Row[],
-  ): Promise<void> {
-    await this.inTransaction(userId, (manager) => copyInto(manager, table, columns, rows));
-  }
-
   /** Runs statements that have no single user (receiver, due work, retention). For `*.system.repository.ts` only. */
   async system<T>(work: Work<T>): Promise<T> {
     return scrubbed(() => work(this.open.getStore()?.manager ?? this.dataSource.manager));
@@ -124,19 +108,5 @@ export async function queryBulk<T>(
     return await runBulk<T>(await clientOf(manager), sql, params);
   } catch (error) {
     throw failedStatement(sql, error);
-  }
-}
-
-async function copyInto<Row>(
-  manager: EntityManager,
-  table: string,
-  columns: readonly CopyColumn<Row>[],
-  rows: readonly Row[],
-): Promise<void> {
-  const sql = `COPY ${table} (${columns.map(({ name }) => name).join(', ')}) FROM STDIN (FORMAT binary)`;
-  try {
-    await runCopy(await clientOf(manager), sql, columns, rows);
-  } catch (error) {
-    throw asRepeatable(fromDriver(failedStatement(sql, error)));
   }
 }

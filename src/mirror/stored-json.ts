@@ -7,13 +7,7 @@ export function storedJson(document: unknown): string {
   return json.includes('\\u') ? json.replace(UNSTORABLE, '$1\ufffd') : json;
 }
 
-/** What PostgreSQL takes in no text, and what stands between texts of bulk statements: however a row comes, it is the same. */
-const UNSTORED = ['\0', '\x1e', '\x1f'] as const;
-
 /** A text of Klaviyo's that a text column takes. */
 export function storedText(text: string): string {
-  return UNSTORED.reduce(
-    (kept, character) => (kept.includes(character) ? kept.replaceAll(character, '\ufffd') : kept),
-    text,
-  );
+  return text.includes('\0') ? text.replaceAll('\0', '\ufffd') : text;
 }

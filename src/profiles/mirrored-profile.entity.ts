@@ -54,9 +54,9 @@ export class MirroredProfile {
   @Column({ name: 'updated_at', type: 'timestamptz' })
   updatedAt: Date;
 
-  /** Of the document: whether it is the same without reading it. Null until it is seen for the second time. */
-  @Column({ type: 'bigint', nullable: true })
-  fingerprint: string | null;
+  /** Of the document: whether it is the same without reading it. */
+  @Column({ type: 'bigint' })
+  fingerprint: string;
 
   /**
    * JSON: `attributes` as Klaviyo gave them, consent included; a profile's relationships are links alone and left out.
@@ -66,11 +66,11 @@ export class MirroredProfile {
   document: string;
 
   /** When our copy last became another. */
-  @Column({ name: 'changed_at', type: 'timestamptz', default: () => 'statement_timestamp()' })
+  @Column({ name: 'changed_at', type: 'timestamptz' })
   changedAt: Date;
 
   /** When Klaviyo last showed the person. */
-  @Column({ name: 'synced_at', type: 'timestamptz', default: () => 'now()' })
+  @Column({ name: 'synced_at', type: 'timestamptz' })
   syncedAt: Date;
 
   /** Since when they are known to be gone at Klaviyo (deleted, merged into another). */

@@ -1,13 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import type { BulkParameter } from '../database/bulk-statement';
-import {
-  bigintColumn,
-  jsonbColumn,
-  textColumn,
-  timestampColumn,
-  uuidColumn,
-  type CopyColumn,
-} from '../database/bulk-copy';
 import { JoinedTexts, takenApart } from '../database/joined-texts';
 import { Db, query } from '../database/scope';
 import { MirroredRows } from '../mirror/mirrored-rows.repository';
@@ -49,9 +41,7 @@ const COLUMNS_GIVEN = [
 const COLUMNS = ['email', 'phone', 'external_id', 'name', 'searchable', 'created_at', 'updated_at', 'fingerprint'];
 /** Klaviyo may show an older version than one that came otherwise: it counts as seen and changes nothing. */
 const NEWER = `(EXCLUDED.updated_at >= m.updated_at OR EXCLUDED.updated_at = '-infinity')`;
-/** Rows that were copied have no fingerprint yet. */
-const FINGERPRINT = 'coalesce(m.fingerprint, hashtextextended(m.document, 0))';
-const IS_OTHER = `(${NEWER} AND ${FINGERPRINT} <> EXCLUDED.fingerprint OR m.deleted_at IS NOT NULL)`;
+const IS_OTHER = `(${NEWER} AND m.fingerprint <> EXCLUDED.fingerprint OR m.deleted_at IS NOT NULL)`;
 
 /** `statement_timestamp()` tells a row that this statement changed from one that an earlier one of the same transaction did. */
 const UPSERT = `
@@ -65,33 +55,12 @@ const UPSERT = `
       AS row (${COLUMNS_GIVEN.join(', ')})
     ON CONFLICT (user_id, connection_id, klaviyo_id) DO UPDATE SET
       ${COLUMNS.map((name) => `${name} = CASE WHEN ${NEWER} THEN EXCLUDED.${name} ELSE m.${name} END`).join(', ')},
-      document = CASE WHEN ${NEWER} AND ${FINGERPRINT} <> EXCLUDED.fingerprint THEN EXCLUDED.document ELSE m.document END,
+      document = CASE WHEN ${NEWER} AND m.fingerprint <> EXCLUDED.fingerprint THEN EXCLUDED.document ELSE m.document END,
       changed_at = CASE WHEN ${IS_OTHER} THEN EXCLUDED.changed_at ELSE m.changed_at END,
       synced_at = EXCLUDED.synced_at, deleted_at = NULL
     RETURNING changed_at
   )
   SELECT count(*)::int AS changed FROM kept WHERE changed_at = statement_timestamp()`;
-
-/** Each id looked up by itself: given all at once, PostgreSQL reads the index between them, too (ten times the time). */
-const KNOWN = `
-  SELECT id FROM unnest($3::text[]) AS id CROSS JOIN LATERAL (
-    SELECT FROM mirrored_profile WHERE user_id = $1 AND connection_id = $2 AND klaviyo_id = id LIMIT 1) AS known`;
-
-const FIELDS: readonly CopyColumn<MirrorRow>[] = [
-  textColumn('klaviyo_id', ({ id }) => id),
-  textColumn('email', ({ email }) => email),
-  textColumn('phone', ({ phone }) => phone),
-  textColumn('external_id', ({ externalId }) => externalId),
-  textColumn('name', ({ name }) => name),
-  jsonbColumn('searchable', ({ searchable }) => searchable),
-  timestampColumn('created_at', ({ createdAt }) => createdAt),
-  timestampColumn('updated_at', ({ updatedAt }) => updatedAt ?? '-infinity'),
-  textColumn('document', ({ document }) => document),
-];
-
-function columnsOf(userId: number, connectionId: string): CopyColumn<MirrorRow>[] {
-  return [bigintColumn('user_id', userId), uuidColumn('connection_id', connectionId), ...FIELDS];
-}
 
 /** The rows of mirrored people as they are written, each statement bound to its user. */
 @Injectable()
@@ -109,21 +78,6 @@ export class ProfileMirrorRepository extends MirroredRows {
       changed += counted?.changed ?? 0;
     }
     return changed;
-  }
-
-  /** What a first pass read: hardly any of it is mirrored yet. @returns how many are new or changed */
-  async insert(userId: number, connectionId: string, rows: readonly MirrorRow[]): Promise<number> {
-    return this.db.inTransaction(userId, async () => {
-      let changed = 0;
-      for (const chunk of chunksOf(rows)) {
-        const known = await this.known(userId, connectionId, chunk);
-        const fresh = chunk.filter(({ id }) => !known.has(id));
-        const others = chunk.filter(({ id }) => known.has(id));
-        if (fresh.length > 0) await this.db.copy(userId, 'mirrored_profile', columnsOf(userId, connectionId), fresh);
-        changed += fresh.length + (await this.upsert(userId, connectionId, others));
-      }
-      return changed;
-    });
   }
 
   /** What came otherwise than by a pass. Nothing is written where the connection is gone, or people were never mirrored. */
@@ -148,15 +102,6 @@ export class ProfileMirrorRepository extends MirroredRows {
     return gone.map(({ id }) => id);
   }
 
-  /** Which of them are there. Planned anew each time: a plan kept from a small table would read all of a large one. */
-  private async known(userId: number, connectionId: string, rows: readonly MirrorRow[]): Promise<Set<string>> {
-    const ids = rows.map(({ id }) => id);
-    const found = await this.db.forUser(userId, (manager) =>
-      query<{ id: string }>(manager, KNOWN, [userId, connectionId, ids]),
-    );
-    return new Set(found.map(({ id }) => id));
-  }
-
   /** Holds the connection until the transaction ends. */
   private async isMirrored(userId: number, connectionId: string): Promise<boolean> {
     const found = await this.db.forUser(userId, (manager) =>
@@ -171,10 +116,7 @@ export class ProfileMirrorRepository extends MirroredRows {
   }
 }
 
-/**
- * Each person once, the newest of them; sorted, so that two writers never wait for each other crosswise. (Beside a first
- * pass, which writes what is new before the rest, one can: PostgreSQL ends either, and its transaction is repeated.)
- */
+/** Each person once, the newest of them; sorted, so that two writers never wait for each other crosswise. */
 function* chunksOf(rows: readonly MirrorRow[]): Generator<MirrorRow[]> {
   const byId = new Map<string, MirrorRow>();
   for (const row of rows) {

@@ -51,8 +51,7 @@ export class ProfilesSyncer implements Syncer<MirrorRow, FetchedProfile>, OnModu
     return this.atKlaviyo.newest(access, axisOf(part.key), call);
   }
 
-  write({ userId, connectionId, highWater }: Pass, rows: readonly MirrorRow[]): Promise<number> {
-    if (highWater === null) return this.profiles.insert(userId, connectionId, rows);
+  write({ userId, connectionId }: Pass, rows: readonly MirrorRow[]): Promise<number> {
     return this.profiles.upsert(userId, connectionId, rows);
   }
 

@@ -1,7 +1,7 @@
 /** Calls whose latency is looked at: the quickest of them is Klaviyo's own, the rest is our queueing. */
 const REMEMBERED = 24;
 /** So many that whoever stores pages always has some, where Klaviyo takes no time. */
-const FEWEST = 6;
+const FEWEST = 4;
 const MOST = 16;
 /** What a chain loses between two pages, and what a page that is slower than others costs. */
 const RESERVE = 1.3;

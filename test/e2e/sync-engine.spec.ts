@@ -340,8 +340,7 @@ describe('a synchronisation', () => {
       });
       const sync = await stage.sync(reader, { resources: ['profiles'] });
       expect(sync).toMatchObject({ status: 'failed', error: { code: 'SYNC_PAGES_REPEAT' } });
-      // Each window notices it by itself, after less than ten; six are read side by side at least.
-      expect((await reader.requests('getProfiles')).length).toBeLessThan(80);
+      expect((await reader.requests('getProfiles')).length).toBeLessThan(50);
     });
 
     it('ends as a whole when the key is refused, and begins again with a good one', async () => {

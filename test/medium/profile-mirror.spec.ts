@@ -289,9 +289,9 @@ describe('the mirror of people', () => {
     const reader = await account({ profiles: 0 });
     await stage.pass(reader, 'profiles');
     await stage.sql(
-      `INSERT INTO mirrored_profile (user_id, connection_id, klaviyo_id, searchable, document, updated_at,
+      `INSERT INTO mirrored_profile (user_id, connection_id, klaviyo_id, searchable, document, fingerprint, updated_at,
          changed_at, synced_at)
-       SELECT $1, $2, 'P' || n, '{"t": [], "a": {}}', '{"attributes": {"note": "' || repeat('x', 1000) || '"}}',
+       SELECT $1, $2, 'P' || n, '{"t": [], "a": {}}', '{"attributes": {"note": "' || repeat('x', 1000) || '"}}', n,
          now() - n * interval '1 second', now(), now() FROM generate_series(1, 20000) AS n`,
       [reader.userId, reader.connectionId],
     );

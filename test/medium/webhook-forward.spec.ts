@@ -52,8 +52,8 @@ describe('events that are passed on', () => {
       [userId, connectionId],
     );
     await stage.sql(
-      `INSERT INTO mirrored_profile (user_id, connection_id, klaviyo_id, email, searchable, document, updated_at)
-       VALUES ($1, $2, 'P1', 'ada@example.com', '{}', '{}', now())`,
+      `INSERT INTO mirrored_profile (user_id, connection_id, klaviyo_id, email, searchable, document, updated_at,
+         fingerprint, changed_at, synced_at) VALUES ($1, $2, 'P1', 'ada@example.com', '{}', '{}', now(), 0, now(), now())`,
       [userId, connectionId],
     );
     const [id] = await send(['P1']);

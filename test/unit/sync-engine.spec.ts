@@ -31,10 +31,10 @@ const page = (last: number | null, next: string | null = `page after ${last}`, r
 
 describe('lanes', () => {
   it.each([
-    ['no latency', 1, 750, 6],
+    ['no latency', 1, 750, 4],
     ['a third of a second, 750 a minute', 300, 750, 6],
     ['a second, 750 a minute', 1000, 750, 16],
-    ['a third of a second, 150 a minute', 300, 150, 6],
+    ['a third of a second, 150 a minute', 300, 150, 4],
     ['a third of a second, 3,500 a minute', 300, 3500, 16],
   ])('are as many as the quota needs at the latency: %s', (_, ms, steady, lanes) => {
     expect(lanesFor(ms, steady)).toBe(lanes);
