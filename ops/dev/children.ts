@@ -28,8 +28,7 @@ export interface SandboxAnnouncement {
 }
 
 const SANDBOX_START_MS = 60_000;
-/** Short: who waits for the service otherwise and then reads what we print should find it. */
-const READY_POLL_MS = 20;
+const READY_POLL_MS = 50;
 const READY_HINT_MS = 20_000;
 
 /**

@@ -213,18 +213,16 @@ describe('campaign figures', () => {
       ),
     );
     await read(reader);
-    // Two reports a minute: where the first began late, the second waits for half of one.
     const rows = await until(
       () => read(reader),
       (found) => found.get(b)!['stats'] !== null,
-      90_000,
     );
     expect(rows.get(a)).toMatchObject({ stats: { delivered: 10, uniqueOpens: 2, openRate: 0.2, opens: null } });
     expect(rows.get(b)).toMatchObject({ stats: { delivered: 5 } });
     const asked = await reports(reader);
     expect(asked.map(({ query }) => query.includes('page_cursor=NEXT'))).toEqual([false, true]);
     expect(asked[1]!.body).toEqual(asked[0]!.body);
-  }, 120_000);
+  });
 
   it('have no conversions where the account counts no purchases', async () => {
     const reader = await stage.connect(++user, { profiles: 5 });
