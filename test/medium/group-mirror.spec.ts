@@ -72,6 +72,23 @@ describe('the mirror of lists, segments and memberships', () => {
       };
     });
 
+  /**
+   * Waits until versions of rows that were replaced before make room for new ones. A transaction of any database of the
+   * server that began earlier holds them: it makes the snapshots of all others as old as itself.
+   */
+  const nobodySeesOlder = async () => {
+    const [mark] = await stage.sql<{ now: string }>('SELECT pg_current_xact_id()::text AS now');
+    await until(
+      () =>
+        stage.sql(
+          `SELECT pid, datname, state, query FROM pg_stat_activity
+           WHERE pid <> pg_backend_pid() AND greatest(age(backend_xid), age(backend_xmin)) > age($1::xid8::xid)`,
+          [mark!.now],
+        ),
+      (older) => older.length === 0,
+    );
+  };
+
   it('holds every list, segment and member, the large list too, and counts them', async () => {
     const lists = Array.from({ length: 34 }, (_, index) => ({ name: `List ${String(index)}`, members: index % 5 }));
     const reader = await stage.connect(++user, {
@@ -173,13 +190,7 @@ describe('the mirror of lists, segments and memberships', () => {
       [reader.userId],
     );
     const memberships = stage.app.app.get(MembershipsRepository);
-    // Versions that somebody may still see make no room for new ones.
-    await until(
-      () =>
-        stage.sql(`SELECT pid FROM pg_stat_activity
-          WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()`),
-      (seen) => seen.length === 0,
-    );
+    await nobodySeesOlder();
     const cost = await costOf(reader.userId, async () => {
       expect(await memberships.upsert(reader.userId, reader.connectionId, new Date(), rows)).toBe(0);
     });
