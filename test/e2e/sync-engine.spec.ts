@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { Db, query } from '../../src/database/scope';
 import { Syncers } from '../../src/mirror/syncers';
 import { SyncTransactions } from '../../src/sync/sync-transactions';
 import { until, type Reader } from './reads-stage';
@@ -437,7 +438,7 @@ describe('a synchronisation', () => {
     });
 
     it('leaves most of the pool to callers, however many runs there are', async () => {
-      const transactions = stage.app.app.get(SyncTransactions);
+      const [transactions, db] = [stage.app.app.get(SyncTransactions), stage.app.app.get(Db)];
       const rest = Math.ceil(stage.app.env.databasePoolSize / 2);
       let running = 0;
       let most = 0;
@@ -445,7 +446,7 @@ describe('a synchronisation', () => {
         Array.from({ length: 40 }, (_, n) =>
           transactions.run(1, async () => {
             most = Math.max(most, (running += 1));
-            await stage.sql('SELECT 1');
+            await db.forUser(1, (manager) => query(manager, 'SELECT 1'));
             running -= 1;
             if (n % 7 === 0) throw new Error('one that fails gives its turn on as well');
           }),
