@@ -30,7 +30,7 @@ export interface Reading {
  * Pages of a window that were asked for and are not stored, which is what is asked for twice after a crash. Fewer would
  * leave whoever stores them without work while the next ones are taken apart.
  */
-const MOST_UNSTORED = 6;
+const MOST_UNSTORED = 4;
 
 /** Reads a window page after page: the next one travels while the last is taken apart and stored. */
 export class WindowReader {
