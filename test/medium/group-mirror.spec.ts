@@ -81,7 +81,7 @@ describe('the mirror of lists, segments and memberships', () => {
     await until(
       () =>
         stage.sql(
-          `SELECT pid, datname, state, query FROM pg_stat_activity
+          `SELECT pid, datname, state FROM pg_stat_activity
            WHERE pid <> pg_backend_pid() AND greatest(age(backend_xid), age(backend_xmin)) > age($1::xid8::xid)`,
           [mark!.now],
         ),
