@@ -18,6 +18,8 @@ export function dataSourceOptions(url: string, poolSize = 10): Extract<DataSourc
       connectionTimeoutMillis: 3000,
       idleTimeoutMillis: 30_000,
       keepAlive: true,
+      // What needs no answer of the statement before it is sent at once, e.g. the first one of a transaction.
+      pipeline: true,
     },
   };
 }

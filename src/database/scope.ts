@@ -15,6 +15,11 @@ interface OpenTransaction {
   manager: EntityManager;
 }
 
+/** As much of pg's client as is used here. */
+interface Client {
+  query(sql: string): Promise<unknown>;
+}
+
 const MAX_TRANSACTION_TRIES = 4;
 
 /**
@@ -80,13 +85,43 @@ export class Db {
     if (open) return userId === null ? this.system(work) : this.forUser(userId, work);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await scrubbed(() =>
-          this.dataSource.transaction((manager) => this.open.run({ userId, manager }, () => work(manager))),
-        );
+        return await scrubbed(() => this.attempt(userId, work));
       } catch (error) {
         if (!(isRepeatable(error) || isNotAsPrepared(error)) || attempt >= MAX_TRANSACTION_TRIES) throw error;
       }
     }
+  }
+
+  /** The first statement of `work` travels together with the one that begins the transaction. */
+  private async attempt<T>(userId: number | null, work: Work<T>): Promise<T> {
+    const runner = this.dataSource.createQueryRunner();
+    try {
+      const client = (await runner.connect()) as Client;
+      const begun = said(client, 'START TRANSACTION');
+      // Whoever waits for `work` hears of it.
+      begun.catch(() => undefined);
+      try {
+        const { manager } = runner;
+        const result = await this.open.run({ userId, manager }, () => work(manager));
+        await begun;
+        await said(client, 'COMMIT');
+        return result;
+      } catch (error) {
+        // Where that fails too the connection is gone, and the transaction with it.
+        await said(client, 'ROLLBACK').catch(() => undefined);
+        throw error;
+      }
+    } finally {
+      await runner.release();
+    }
+  }
+}
+
+async function said(client: Client, sql: string): Promise<void> {
+  try {
+    await client.query(sql);
+  } catch (error) {
+    throw failedStatement(sql, error);
   }
 }
 
