@@ -53,6 +53,7 @@ describe('the house', () => {
       'auth/idempotency.system.repository.ts',
       'events/events.system.repository.ts',
       'klaviyo/circuit.system.repository.ts',
+      'klaviyo/quota-taking.system.repository.ts',
       'klaviyo/quota.system.repository.ts',
       'klaviyo/usage.system.repository.ts',
       'observability/incidents.system.repository.ts',

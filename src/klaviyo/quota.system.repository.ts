@@ -2,8 +2,9 @@ import { Injectable } from '@nestjs/common';
 import type { QuotaBucket } from './quota';
 import { QuotaDatabase } from './quota-database';
 import { QuotaLedger, type BucketUse, type Taken, type Wanted } from './quota-ledger';
-import { NOW, OTHERS_SECONDS, PACE, RING, TAKE, TAKE_EASILY, TAKE_OF_DAY } from './quota-statements';
-import { FIGURES, takenOf, valuesOf, type QuotaRow } from './quota-row';
+import { NOW, OTHERS_SECONDS, PACE, RING } from './quota-expressions';
+import { QuotaTakingSystemRepository } from './quota-taking.system.repository';
+import { FIGURES, valuesOf } from './quota-row';
 
 /** What of the steady rate is left when a 429 found the minute used up; it never falls below the last one. */
 const MOST_LOST = 0.4;
@@ -16,34 +17,15 @@ const QUIET_SECONDS = 172_800;
 @Injectable()
 export class QuotaSystemRepository extends QuotaLedger {
   private sweptAt = 0;
-  /** Counters that were found to count a day, for some account. */
-  private readonly daily = new Set<string>();
+  private readonly taking: QuotaTakingSystemRepository;
 
   constructor(private readonly database: QuotaDatabase) {
     super();
+    this.taking = new QuotaTakingSystemRepository(database);
   }
 
-  override async take(accountId: string, buckets: readonly string[], wanted: Wanted): Promise<Taken | undefined> {
-    const [only, more] = buckets;
-    const { interactive, background } = wanted;
-    if (interactive + background > 0 && more === undefined) {
-      const easy = await this.database.run<QuotaRow>('quota-easy', TAKE_EASILY, [
-        accountId,
-        only,
-        interactive,
-        background,
-      ]);
-      if (easy[0] !== undefined) return takenOf(easy);
-    }
-    const params = [accountId, buckets, interactive, background];
-    const whole = (rows: QuotaRow[]): boolean => rows[0] !== undefined && rows[0].rows === buckets.length;
-    let rows: QuotaRow[] = [];
-    if (!buckets.some((bucket) => this.daily.has(bucket))) rows = await this.database.run('quota-take', TAKE, params);
-    if (!whole(rows)) {
-      rows = await this.database.run('quota-take-day', TAKE_OF_DAY, params);
-      for (const { bucket, daily } of rows) if (daily !== null) this.daily.add(bucket);
-    }
-    return whole(rows) ? takenOf(rows) : undefined;
+  override take(accountId: string, buckets: readonly string[], wanted: Wanted): Promise<Taken | undefined> {
+    return this.taking.take(accountId, buckets, wanted);
   }
 
   override async open(accountId: string, buckets: readonly QuotaBucket[], share: number): Promise<void> {

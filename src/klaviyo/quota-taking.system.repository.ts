@@ -1,16 +1,8 @@
 import { OPEN_SECONDS, PROBE_SECONDS } from './circuit.system.repository';
-
-/** Seconds for which it is remembered that others use the burst. */
-export const OTHERS_SECONDS = 60;
-
-/** Epoch seconds by the database's clock. */
-export const NOW = `extract(epoch FROM clock_timestamp())::float8`;
-/** It comes back slowly at first, then faster: looking for room beside another integration costs few 429s. */
-export const PACE = `least(1, pace + 0.01 * power(greatest(0, now - paced_at) / pace_scale, 2))`;
-const HOUR = `floor(now / 3600)::bigint`;
-/** The hour that a place of the ring stands for; a later one than the last write still holds what was there a round ago. */
-const HOUR_OF = `(${HOUR} - mod(${HOUR} - place + 1, 25))`;
-export const RING = `unnest(hours) WITH ORDINALITY AS ring(n, place) WHERE ${HOUR_OF} <= hour`;
+import type { QuotaDatabase } from './quota-database';
+import { HOUR, HOUR_OF, NOW, OTHERS_SECONDS, PACE, RING } from './quota-expressions';
+import type { Taken, Wanted } from './quota-ledger';
+import { takenOf, type QuotaRow } from './quota-row';
 
 /** What is left of the day, and the first hour that counts. */
 const DAYS = `CASE WHEN daily_room IS NOT NULL THEN daily_room - (SELECT coalesce(sum(n), 0) FROM ${RING}) END AS day_left,
@@ -92,8 +84,8 @@ SELECT c.bucket, c.burst, c.steady, c.daily, c.learned, c.share, g.interactive, 
   (coalesce(first_hour, ${HOUR}) + 25) * 3600 - now AS "dayWait"
 FROM counted c CROSS JOIN given g LEFT JOIN written w USING (bucket)`;
 /** Few endpoints have a day to count. */
-export const TAKE = take('no days');
-export const TAKE_OF_DAY = take('days');
+const TAKE = take('no days');
+const TAKE_OF_DAY = take('days');
 
 /** What background calls may not use of the burst. */
 const BURST_KEPT = 'burst_room - greatest(1, burst_room - burst_keep)';
@@ -101,7 +93,7 @@ const BURST_KEPT = 'burst_room - greatest(1, burst_room - burst_keep)';
  * The ordinary case in a statement a third as long (0.1 ms rather than 0.3): all that is wanted fits one counter that
  * has neither a day nor others to mind, of an account that is well. Anything else changes no row, and is for TAKE.
  */
-export const TAKE_EASILY = `
+const TAKE_EASILY = `
 UPDATE klaviyo_quota SET
   steady_tat = greatest(steady_tat, now) + n * steady_gap, burst_tat = greatest(burst_tat, now) + n * burst_gap,
   second = floor(now), hour = greatest(hour, ${HOUR}),
@@ -118,3 +110,35 @@ RETURNING bucket, burst, steady, daily, learned, share, $3::int AS interactive, 
   steady_tat - now - (steady_room - 1) * steady_gap AS "steadyWait", steady_gap AS "steadyGap",
   steady_keep AS "steadyKept", burst_tat - now - (burst_room - 1) * burst_gap AS "burstWait", burst_gap AS "burstGap",
   ${BURST_KEPT} AS "burstKept", 0 AS blocked, NULL::float8 AS "dayLeft", daily_keep AS "dayKept", 0 AS "dayWait"`;
+
+/** Takes calls from Klaviyo's counters: what a call waits for before it goes out. */
+export class QuotaTakingSystemRepository {
+  /** Counters that were found to count a day, for some account. */
+  private readonly daily = new Set<string>();
+
+  constructor(private readonly database: QuotaDatabase) {}
+
+  /** See `QuotaLedger.take`. */
+  async take(accountId: string, buckets: readonly string[], wanted: Wanted): Promise<Taken | undefined> {
+    const [only, more] = buckets;
+    const { interactive, background } = wanted;
+    if (interactive + background > 0 && more === undefined) {
+      const easy = await this.database.run<QuotaRow>('quota-easy', TAKE_EASILY, [
+        accountId,
+        only,
+        interactive,
+        background,
+      ]);
+      if (easy[0] !== undefined) return takenOf(easy);
+    }
+    const params = [accountId, buckets, interactive, background];
+    const whole = (rows: QuotaRow[]): boolean => rows[0] !== undefined && rows[0].rows === buckets.length;
+    let rows: QuotaRow[] = [];
+    if (!buckets.some((bucket) => this.daily.has(bucket))) rows = await this.database.run('quota-take', TAKE, params);
+    if (!whole(rows)) {
+      rows = await this.database.run('quota-take-day', TAKE_OF_DAY, params);
+      for (const { bucket, daily } of rows) if (daily !== null) this.daily.add(bucket);
+    }
+    return whole(rows) ? takenOf(rows) : undefined;
+  }
+}
