@@ -22,6 +22,7 @@ import { FindDeliveries1764000791000 } from './1764000791000-find-deliveries';
 import { SampleLess1764000792000 } from './1764000792000-sample-less';
 import { PeopleInOneTable1764000793000 } from './1764000793000-people-in-one-table';
 import { VacuumWhatChanged1764000794000 } from './1764000794000-vacuum-what-changed';
+import { RefuseInSql1764000795000 } from './1764000795000-refuse-in-sql';
 
 /** Every migration, oldest first. A new one is appended here. */
 export const migrations = [
@@ -49,5 +50,6 @@ export const migrations = [
   SampleLess1764000792000,
   PeopleInOneTable1764000793000,
   VacuumWhatChanged1764000794000,
+  RefuseInSql1764000795000,
   // one a line
 ];

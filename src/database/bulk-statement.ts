@@ -5,6 +5,12 @@ import { JoinedTexts } from './joined-texts';
 
 export type BulkParameter = string | number | JoinedTexts;
 
+/** A statement about many rows. */
+export interface BulkWrite {
+  readonly sql: string;
+  readonly columns: readonly BulkParameter[];
+}
+
 /** What pg's connection offers to whoever sends messages of his own (as pg's own cursors do). */
 interface Line {
   readonly stream: Writable;
@@ -59,15 +65,24 @@ class BulkStatement extends Query {
 
 /** @returns the statement's rows. @throws Error of pg */
 export async function runBulk<T>(client: Client, sql: string, parameters: readonly BulkParameter[]): Promise<T[]> {
+  return bulkOf<T>(sql, parameters)(client);
+}
+
+/**
+ * Encodes a statement.
+ * @returns what sends it, at once and only once. It answers with the statement's rows, or an Error of pg
+ */
+export function bulkOf<T>(sql: string, parameters: readonly BulkParameter[]): (client: Client) => Promise<T[]> {
   const buffer = spare.take(mostBytes(parameters));
   const bound = bind(buffer, parameters);
-  return new Promise<T[]>((resolve, reject) => {
-    const done = (error: Error | undefined, result: QueryResult): void => {
-      if (error) reject(error);
-      else resolve(result.rows as T[]);
-    };
-    client.query(new BulkStatement(sql, bound, () => spare.give(buffer), done));
-  });
+  return (client) =>
+    new Promise<T[]>((resolve, reject) => {
+      const done = (error: Error | undefined, result: QueryResult): void => {
+        if (error) reject(error);
+        else resolve(result.rows as T[]);
+      };
+      client.query(new BulkStatement(sql, bound, () => spare.give(buffer), done));
+    });
 }
 
 function mostBytes(parameters: readonly BulkParameter[]): number {

@@ -6,7 +6,7 @@ import { clientOf, failedStatement, query } from './statement';
 
 /** As much of pg's pool, or of one client of it, as is used here. */
 interface Queryable {
-  query(statement: { name: string; text: string; values: unknown[] }): Promise<{ rows: unknown[] }>;
+  query(statement: { name?: string; text: string; values: unknown[] }): Promise<{ rows: unknown[] }>;
 }
 
 /**
@@ -37,19 +37,28 @@ export class PreparedStatements {
    * @throws QueryFailedError
    */
   async rows(sql: string, params: readonly unknown[], manager?: EntityManager): Promise<unknown[]> {
-    // On a server that takes no more prepared statements of ours, the names are left out for good.
     if (!this.usable) return this.plain(sql, params, manager);
     try {
       const line = manager ? await clientOf<Queryable>(manager) : poolOf(this.dataSource);
-      const { rows } = await line.query({ name: this.nameOf(sql), text: sql, values: [...params] });
+      const { rows } = await line.query(this.statementOf(sql, params));
       return rows;
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-      if (!NOT_AS_PREPARED.has(code)) throw failedStatement(sql, error);
-      this.giveUp(code);
-      if (manager) throw failedStatement(sql, error);
+      if (!this.failed(error) || manager) throw failedStatement(sql, error);
       return this.plain(sql, params);
     }
+  }
+
+  /** For whoever sends it: on a server that takes no more prepared statements of ours, the names are left out for good. */
+  statementOf(sql: string, params: readonly unknown[]): { name?: string; text: string; values: unknown[] } {
+    return { ...(this.usable ? { name: this.nameOf(sql) } : {}), text: sql, values: [...params] };
+  }
+
+  /** @returns whether pg's error says that a prepared statement did not last: from then on none are used */
+  failed(error: unknown): boolean {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (!NOT_AS_PREPARED.has(code)) return false;
+    this.giveUp(code);
+    return true;
   }
 
   private giveUp(code: string): void {

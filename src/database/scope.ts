@@ -1,9 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { again } from './again';
 import { runBulk, type BulkParameter } from './bulk-statement';
-import { DatabaseError, fromDriver, isRepeatable } from './errors';
-import { isNotAsPrepared, PreparedStatements } from './prepared';
+import { DatabaseError, fromDriver } from './errors';
+import { Line } from './line';
+import { PreparedStatements } from './prepared';
 import { clientOf, failedStatement } from './statement';
 
 export { query } from './statement';
@@ -19,8 +21,6 @@ interface OpenTransaction {
 interface Client {
   query(sql: string): Promise<unknown>;
 }
-
-const MAX_TRANSACTION_TRIES = 4;
 
 /**
  * The one door to the database. Every repository goes through `forUser`, so that a second line of isolation
@@ -62,6 +62,15 @@ export class Db {
     return this.inTransaction(userId, (manager) => queryBulk<T>(manager, sql, params));
   }
 
+  /**
+   * A connection of one's own for transactions that are sent ahead of each other. `userId` must also stand in each statement.
+   * To be released.
+   * @throws DatabaseError
+   */
+  async line(_userId: number): Promise<Line> {
+    return scrubbed(() => Line.of(this.dataSource.createQueryRunner(), this.statements));
+  }
+
   /** Runs statements that have no single user (receiver, due work, retention). For `*.system.repository.ts` only. */
   async system<T>(work: Work<T>): Promise<T> {
     return scrubbed(() => work(this.open.getStore()?.manager ?? this.dataSource.manager));
@@ -83,13 +92,7 @@ export class Db {
   private async transaction<T>(userId: number | null, work: Work<T>): Promise<T> {
     const open = this.open.getStore();
     if (open) return userId === null ? this.system(work) : this.forUser(userId, work);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await scrubbed(() => this.attempt(userId, work));
-      } catch (error) {
-        if (!(isRepeatable(error) || isNotAsPrepared(error)) || attempt >= MAX_TRANSACTION_TRIES) throw error;
-      }
-    }
+    return again(() => scrubbed(() => this.attempt(userId, work)));
   }
 
   /** The first statement of `work` travels together with the one that begins the transaction. */

@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import type { BulkParameter } from '../database/bulk-statement';
+import type { BulkParameter, BulkWrite } from '../database/bulk-statement';
 import { JoinedTexts, takenApart } from '../database/joined-texts';
 import { Db, query, queryBulk } from '../database/scope';
 import { MirroredRows } from '../mirror/mirrored-rows.repository';
+import { noting } from '../mirror/noted';
 
 /** An event as it is kept. */
 export interface EventRow {
@@ -24,6 +25,17 @@ const INSERT = `
     AS row (id, metric, profile, occurred, value, document)
   ON CONFLICT (user_id, connection_id, klaviyo_id) DO UPDATE SET`;
 
+const UPSERT = `
+  WITH kept AS (${INSERT}
+    metric_id = EXCLUDED.metric_id, profile_id = EXCLUDED.profile_id, occurred_at = EXCLUDED.occurred_at,
+    value = EXCLUDED.value, synced_at = EXCLUDED.synced_at, deleted_at = NULL,
+    document = CASE WHEN m.document = EXCLUDED.document THEN m.document ELSE EXCLUDED.document END,
+    changed_at = CASE WHEN m.document = EXCLUDED.document AND m.deleted_at IS NULL
+      AND m.occurred_at = EXCLUDED.occurred_at AND m.metric_id IS NOT DISTINCT FROM EXCLUDED.metric_id
+      AND m.profile_id IS NOT DISTINCT FROM EXCLUDED.profile_id THEN m.changed_at ELSE EXCLUDED.changed_at END
+    RETURNING changed_at)
+  SELECT count(*)::int AS changed, ${noting('events', 'count(*)')} FROM kept WHERE changed_at = now()`;
+
 /** Rows of `mirrored_event` as they are written, each statement bound to its user. */
 @Injectable()
 export class EventMirrorRepository extends MirroredRows {
@@ -36,20 +48,14 @@ export class EventMirrorRepository extends MirroredRows {
    * lies out of line. @returns how many are new or changed
    */
   async upsert(userId: number, connectionId: string, rows: readonly EventRow[]): Promise<number> {
-    const [counted] = await this.db.bulk<{ changed: number }>(
-      userId,
-      `WITH kept AS (${INSERT}
-           metric_id = EXCLUDED.metric_id, profile_id = EXCLUDED.profile_id, occurred_at = EXCLUDED.occurred_at,
-           value = EXCLUDED.value, synced_at = EXCLUDED.synced_at, deleted_at = NULL,
-           document = CASE WHEN m.document = EXCLUDED.document THEN m.document ELSE EXCLUDED.document END,
-           changed_at = CASE WHEN m.document = EXCLUDED.document AND m.deleted_at IS NULL
-             AND m.occurred_at = EXCLUDED.occurred_at AND m.metric_id IS NOT DISTINCT FROM EXCLUDED.metric_id
-             AND m.profile_id IS NOT DISTINCT FROM EXCLUDED.profile_id THEN m.changed_at ELSE EXCLUDED.changed_at END
-           RETURNING changed_at)
-         SELECT count(*) FILTER (WHERE changed_at = now())::int AS changed FROM kept`,
-      columnsOf(userId, connectionId, rows),
-    );
+    const { sql, columns } = this.upserting(userId, connectionId, rows);
+    const [counted] = await this.db.bulk<{ changed: number }>(userId, sql, columns);
     return counted?.changed ?? 0;
+  }
+
+  /** What does that. */
+  upserting(userId: number, connectionId: string, rows: readonly EventRow[]): BulkWrite {
+    return { sql: UPSERT, columns: columnsOf(userId, connectionId, rows) };
   }
 
   /**

@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { Clock } from '../common/clock';
+import type { BulkWrite } from '../database/bulk-statement';
 import { SweepPlace } from '../mirror/sweep-place';
 import type { FetchedPage, PageCall, PageRequest, Part, Pass, Syncer } from '../mirror/syncer';
 import { Syncers } from '../mirror/syncers';
@@ -53,6 +54,10 @@ export class EventsSyncer implements Syncer<EventRow>, OnModuleInit {
 
   write({ userId, connectionId }: Pass, rows: readonly EventRow[]): Promise<number> {
     return this.events.upsert(userId, connectionId, rows);
+  }
+
+  statements({ userId, connectionId }: Pass, rows: readonly EventRow[]): BulkWrite[] {
+    return [this.events.upserting(userId, connectionId, rows)];
   }
 
   unseen({ userId, connectionId, startedAt }: Pass): Promise<{ live: number; unseen: number }> {

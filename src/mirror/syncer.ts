@@ -1,5 +1,6 @@
 import type { CallTally } from '../klaviyo/call-tally';
 import type { KlaviyoAccess } from '../klaviyo/klaviyo-access';
+import type { FlownStatement } from '../database/line';
 import type { PassKind, Resource } from './resources';
 
 /** A stretch of the time axis of a resource, in epoch milliseconds; null is open. */
@@ -88,6 +89,12 @@ export interface Syncer<Row = unknown, Fetched = Row> {
    * @returns rows that are new or changed
    */
   write(pass: Pass, rows: readonly Row[]): Promise<number>;
+
+  /**
+   * The same as statements that can be sent together with others, for resources of many rows. Each answers with one row,
+   * `changed`, and notes that number (see `noting`) for the statement behind it.
+   */
+  statements?(pass: Pass, rows: readonly Row[]): FlownStatement[];
 
   /**
    * Whether this pass looks for what comes late, so that its start is remembered as `reconciledAt` once it is complete.

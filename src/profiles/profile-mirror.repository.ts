@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import type { BulkParameter } from '../database/bulk-statement';
+import type { BulkParameter, BulkWrite } from '../database/bulk-statement';
 import { JoinedTexts, takenApart } from '../database/joined-texts';
 import { Db, query } from '../database/scope';
 import { MirroredRows } from '../mirror/mirrored-rows.repository';
+import { noting } from '../mirror/noted';
 
 /** A person as the mirror keeps them; texts hold nothing that PostgreSQL refuses. */
 export interface MirrorRow {
@@ -60,7 +61,7 @@ const UPSERT = `
       synced_at = EXCLUDED.synced_at, deleted_at = NULL
     RETURNING changed_at
   )
-  SELECT count(*)::int AS changed FROM kept WHERE changed_at = statement_timestamp()`;
+  SELECT count(*)::int AS changed, ${noting('profiles', 'count(*)')} FROM kept WHERE changed_at = statement_timestamp()`;
 
 /** The rows of mirrored people as they are written, each statement bound to its user. */
 @Injectable()
@@ -72,12 +73,16 @@ export class ProfileMirrorRepository extends MirroredRows {
   /** What a pass read. @returns how many are new or changed */
   async upsert(userId: number, connectionId: string, rows: readonly MirrorRow[]): Promise<number> {
     let changed = 0;
-    for (const chunk of chunksOf(rows)) {
-      const parameters = parametersOf(userId, connectionId, chunk);
-      const [counted] = await this.db.bulk<{ changed: number }>(userId, UPSERT, parameters);
+    for (const { sql, columns } of this.upserts(userId, connectionId, rows)) {
+      const [counted] = await this.db.bulk<{ changed: number }>(userId, sql, columns);
       changed += counted?.changed ?? 0;
     }
     return changed;
+  }
+
+  /** What does that. */
+  upserts(userId: number, connectionId: string, rows: readonly MirrorRow[]): BulkWrite[] {
+    return chunksOf(rows).map((chunk) => ({ sql: UPSERT, columns: columnsOf(userId, connectionId, chunk) }));
   }
 
   /** What came otherwise than by a pass. Nothing is written where the connection is gone, or people were never mirrored. */
@@ -117,27 +122,27 @@ export class ProfileMirrorRepository extends MirroredRows {
 }
 
 /** Each person once, the newest of them; sorted, so that two writers never wait for each other crosswise. */
-function* chunksOf(rows: readonly MirrorRow[]): Generator<MirrorRow[]> {
+function chunksOf(rows: readonly MirrorRow[]): MirrorRow[][] {
   const byId = new Map<string, MirrorRow>();
   for (const row of rows) {
     const known = byId.get(row.id);
     if (!known || (row.updatedAt ?? '') >= (known.updatedAt ?? '')) byId.set(row.id, row);
   }
+  const chunks: MirrorRow[][] = [];
   let chunk: MirrorRow[] = [];
   let characters = 0;
   for (const row of [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1))) {
-    if (chunk.length === MAX_ROWS || characters > MAX_CHARACTERS) {
-      yield chunk;
-      chunk = [];
+    if (chunk.length === 0 || chunk.length === MAX_ROWS || characters > MAX_CHARACTERS) {
+      chunks.push((chunk = []));
       characters = 0;
     }
     chunk.push(row);
     characters += row.document.length;
   }
-  if (chunk.length > 0) yield chunk;
+  return chunks;
 }
 
-function parametersOf(userId: number, connectionId: string, rows: readonly MirrorRow[]): BulkParameter[] {
+function columnsOf(userId: number, connectionId: string, rows: readonly MirrorRow[]): BulkParameter[] {
   return [
     userId,
     connectionId,

@@ -1,4 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { BulkWrite } from '../database/bulk-statement';
 import { SweepPlace } from '../mirror/sweep-place';
 import type { FetchedPage, PageCall, PageRequest, Part, Pass, Syncer } from '../mirror/syncer';
 import { Syncers } from '../mirror/syncers';
@@ -53,6 +54,10 @@ export class ProfilesSyncer implements Syncer<MirrorRow, FetchedProfile>, OnModu
 
   write({ userId, connectionId }: Pass, rows: readonly MirrorRow[]): Promise<number> {
     return this.profiles.upsert(userId, connectionId, rows);
+  }
+
+  statements({ userId, connectionId }: Pass, rows: readonly MirrorRow[]): BulkWrite[] {
+    return this.profiles.upserts(userId, connectionId, rows);
   }
 
   unseen({ userId, connectionId, startedAt }: Pass): Promise<{ live: number; unseen: number }> {

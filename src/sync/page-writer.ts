@@ -5,6 +5,11 @@ const MOST_ROWS = 3000;
 /** Rows that wait to be stored; whoever reads waits beyond that, so that memory is bounded. */
 const MOST_WAITING = 6000;
 
+/** Commits under way, the last of them behind the others. */
+const MOST_COMMITS = 2;
+/** Rows that are worth a commit of their own while another one is under way. */
+const AHEAD_ROWS = 500;
+
 /** What the writer must know of a page. */
 interface Writable {
   readonly rows: readonly unknown[];
@@ -14,17 +19,21 @@ interface Writable {
 
 /**
  * Stores the pages of a run, whichever resource they are of: all that have come while the last ones were stored go
- * together, so that commits are few and their size follows the pace by itself.
+ * together, so that commits are few and their size follows the pace by itself. Where many wait, the next commit is on its
+ * way before the last one has ended.
  */
 export class PageWriter<Page extends Writable> {
   private ready: Page[] = [];
   private rows = 0;
-  private writing = false;
+  private storing = 0;
   /** Nothing is stored any more. */
   private over = false;
   private readonly moved = new Signal();
 
-  /** @param store one commit. @param failure told once; nothing is stored after it */
+  /**
+   * @param store one commit; called in the order of the pages, perhaps before the last call has ended
+   * @param failure told once; nothing is stored after it
+   */
   constructor(
     private readonly store: (pages: readonly Page[]) => Promise<void>,
     private readonly failure: (error: unknown) => void,
@@ -34,7 +43,7 @@ export class PageWriter<Page extends Writable> {
     if (this.over) return;
     this.ready.push(page);
     this.rows += page.rows.length;
-    if (!this.writing) void this.write();
+    this.go();
   }
 
   /** Resolves when there is room for another page. */
@@ -44,7 +53,7 @@ export class PageWriter<Page extends Writable> {
 
   /** Resolves when everything is stored, or nothing more will be. */
   async settled(): Promise<void> {
-    while (this.writing && !this.over) await this.moved.wait();
+    while (this.storing > 0) await this.moved.wait();
   }
 
   /** What comes later is not stored. */
@@ -54,20 +63,26 @@ export class PageWriter<Page extends Writable> {
     this.moved.fire();
   }
 
+  private go(): void {
+    while (this.ready.length > 0 && !this.over && (this.storing === 0 || this.isWorthMore())) void this.write();
+  }
+
+  private isWorthMore(): boolean {
+    return this.storing < MOST_COMMITS && this.rows >= AHEAD_ROWS;
+  }
+
   private async write(): Promise<void> {
-    this.writing = true;
+    const pages = this.take();
+    this.storing += 1;
     try {
-      while (this.ready.length > 0 && !this.over) {
-        const pages = this.take();
-        await this.store(pages);
-        for (const page of pages) page.stored();
-        this.moved.fire();
-      }
+      await this.store(pages);
+      for (const page of pages) page.stored();
     } catch (error) {
+      if (!this.over) this.failure(error);
       this.over = true;
-      this.failure(error);
     } finally {
-      this.writing = false;
+      this.storing -= 1;
+      this.go();
       this.moved.fire();
     }
   }

@@ -1,6 +1,6 @@
 import type { StateOf } from '../mirror/mirror-states.repository';
 import type { Pass, Syncer } from '../mirror/syncer';
-import type { Stored, StoredPass } from './page-store';
+import type { Stored, StoredPass } from './read-page';
 import type { ReadPass } from './pass-ending';
 import type { PassCounts, PassRecord, PassState } from './pass-records.repository';
 import { PassTally } from './pass-tally';

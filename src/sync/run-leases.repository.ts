@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { DatabaseError } from '../database/errors';
+import type { FlownStatement } from '../database/line';
 import { Db, query } from '../database/scope';
 import type { PassKind, Resource } from '../mirror/resources';
-import { LeaseLost } from './sync-faults';
+import { LeaseLost, REFUSE_LEASE } from './sync-faults';
 import type { RunStatus } from './sync-run.entity';
 
 /** A run that this worker has. */
@@ -22,6 +23,19 @@ export const LEASE_SECONDS = 30;
 /** A worker that was stopped within a transaction holds rows: PostgreSQL ends it after so long. */
 const STOPPED_MS = 15_000;
 const UNIQUE_VIOLATION = '23505';
+
+/** For the transaction alone. */
+const BOUNDS = `set_config('idle_in_transaction_session_timeout', '${STOPPED_MS}', true)`;
+const BOUNDS_AND_SOON = `${BOUNDS}, set_config('synchronous_commit', 'off', true)`;
+const HELD = `
+  WITH c AS MATERIALIZED (SELECT 1 FROM connection WHERE user_id = $1 AND id = $4 FOR KEY SHARE),
+  held AS MATERIALIZED (
+    SELECT r.cancel_requested_at IS NOT NULL AS cancelled FROM sync_run r CROSS JOIN c
+    WHERE r.user_id = $1 AND r.id = $2 AND r.lease = $3 AND r.status = 'running' FOR SHARE OF r)`;
+
+function holding(userId: number, { id, lease, connectionId }: HeldRun): unknown[] {
+  return [userId, id, lease, connectionId];
+}
 
 /** Who works on a run: leases by the database's clock, each statement bound to its user. */
 @Injectable()
@@ -102,23 +116,26 @@ export class RunLeasesRepository {
    * undo it, whole and together with all that came after it: fit for pages, which are asked for again from where they stand
    * @returns whether somebody asked the run to end. @throws LeaseLost
    */
-  async hold(
-    userId: number,
-    { id, lease, connectionId }: HeldRun,
-    commit: 'durable' | 'soon' = 'durable',
-  ): Promise<boolean> {
-    return this.only(
-      await this.db.prepared<{ cancelled: boolean }>(
-        userId,
-        `WITH c AS MATERIALIZED (SELECT 1 FROM connection WHERE user_id = $1 AND id = $4 FOR KEY SHARE)
-           SELECT r.cancel_requested_at IS NOT NULL AS cancelled,
-             set_config('idle_in_transaction_session_timeout', '${STOPPED_MS}', true),
-             ${commit === 'soon' ? "set_config('synchronous_commit', 'off', true)" : 'NULL'}
-           FROM sync_run r CROSS JOIN c
-           WHERE r.user_id = $1 AND r.id = $2 AND r.lease = $3 AND r.status = 'running' FOR SHARE OF r`,
-        [userId, id, lease, connectionId],
-      ),
-    ).cancelled;
+  async hold(userId: number, run: HeldRun, commit: 'durable' | 'soon' = 'durable'): Promise<boolean> {
+    const sql = `${HELD} SELECT cancelled, ${commit === 'soon' ? BOUNDS_AND_SOON : BOUNDS} FROM held`;
+    return this.only(await this.db.prepared<{ cancelled: boolean }>(userId, sql, holding(userId, run))).cancelled;
+  }
+
+  /**
+   * The same for a transaction that is sent at once, whose commit comes `soon`: statements before and behind its pages. The
+   * run is held behind them, for one that is held by one transaction after the other could not be renewed. The last one
+   * answers with one row, `cancelled`, or fails; see `faultOf`.
+   */
+  around(userId: number, run: HeldRun, pages: readonly FlownStatement[]): FlownStatement[] {
+    return [
+      { sql: `SELECT ${BOUNDS_AND_SOON}`, params: [] },
+      ...pages,
+      {
+        sql: `${HELD} SELECT CASE WHEN EXISTS (SELECT FROM held) THEN (SELECT cancelled FROM held) ELSE ${REFUSE_LEASE} END
+          AS cancelled`,
+        params: holding(userId, run),
+      },
+    ];
   }
 
   /** Gives the run back, to be gone on with by whoever comes. @param also runs in the same transaction. @throws LeaseLost */

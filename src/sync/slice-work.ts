@@ -1,7 +1,7 @@
 import type { Clock } from '../common/clock';
 import type { Halt } from './halt';
 import type { PageWriter } from './page-writer';
-import type { ReadPage } from './page-store';
+import type { ReadPage } from './read-page';
 import type { PassEnding } from './pass-ending';
 import type { PassRecordsRepository } from './pass-records.repository';
 import type { HeldRun } from './run-leases.repository';

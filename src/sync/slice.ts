@@ -5,12 +5,13 @@ import type { Resource } from '../mirror/resources';
 import type { Syncer } from '../mirror/syncer';
 import { Halt } from './halt';
 import { PageWriter } from './page-writer';
-import type { PageStore, ReadPage } from './page-store';
+import type { PageStore } from './page-store';
 import { PassBeginning, type BegunPass } from './pass-beginning';
 import type { PassEnding } from './pass-ending';
 import type { PassRecord, PassRecordsRepository } from './pass-records.repository';
 import { PassRunner } from './pass-runner';
 import type { HeldRun, RunLeasesRepository } from './run-leases.repository';
+import type { ReadPage } from './read-page';
 import type { SliceWork } from './slice-work';
 import { LeaseLost } from './sync-faults';
 import type { ResourceStatus } from './sync-resource.entity';
@@ -70,8 +71,9 @@ export class Slice {
   ) {
     const { clock, store, syncers, ending, records, giveWay } = tools;
     this.beginning = new PassBeginning(run, access, states, syncers, records);
+    const stored = store.of(run, () => this.halt.halt('cancel'));
     this.writer = new PageWriter(
-      (pages) => store.store(run, pages, () => this.halt.halt('cancel')),
+      (pages) => stored.store(pages),
       (error) => this.failed(error),
     );
     this.work = {

@@ -29,6 +29,21 @@ export class PagesUndone extends Error {
   }
 }
 
+/** SQLSTATEs of ours. */
+const LEASE_LOST = 'KL001';
+const PAGES_UNDONE = 'KL002';
+/** SQL that ends the transaction: another worker has the run, or it is gone. */
+export const REFUSE_LEASE = `refuse('${LEASE_LOST}', 'the run is not ours')`;
+/** SQL that ends the transaction: what should be stored already is not. */
+export const REFUSE_PAGES = `refuse('${PAGES_UNDONE}', 'pages before these are missing')`;
+
+/** What a failed statement means for the run. */
+export function faultOf(error: unknown): unknown {
+  if (!(error instanceof DatabaseError)) return error;
+  if (error.sqlState === LEASE_LOST) return new LeaseLost();
+  return error.sqlState === PAGES_UNDONE ? new PagesUndone() : error;
+}
+
 /** Klaviyo's pages of a window lead in a circle. */
 export class PagesRepeat extends Error {
   override readonly name = 'PagesRepeat';

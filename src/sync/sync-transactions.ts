@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../config/env';
 import { Precedence } from '../common/precedence';
+import type { Line } from '../database/line';
 import { Db } from '../database/scope';
 
 /** The part of the pool that all runs of this process may hold; the rest is for callers. */
@@ -34,16 +35,48 @@ export class SyncTransactions {
     return this.inTurn(() => this.db.inTransaction(userId, work));
   }
 
+  /** Whether others wait for their turn. */
+  get crowded(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /** A connection for transactions that are sent ahead of each other, in its turn. To be released. @throws DatabaseError */
+  async line(userId: number): Promise<Line> {
+    await this.begin();
+    try {
+      return await this.db.line(userId);
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+  }
+
+  async release(line: Line): Promise<void> {
+    try {
+      await line.release();
+    } finally {
+      this.end();
+    }
+  }
+
   /** Other long work with the database, in its turn. */
   async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.running >= this.most) await new Promise<void>((turn) => this.waiting.push(turn));
-    else this.running += 1;
+    await this.begin();
     try {
       return await work();
     } finally {
-      const next = this.waiting.shift();
-      if (next) next();
-      else this.running -= 1;
+      this.end();
     }
+  }
+
+  private async begin(): Promise<void> {
+    if (this.running >= this.most) await new Promise<void>((turn) => this.waiting.push(turn));
+    else this.running += 1;
+  }
+
+  private end(): void {
+    const next = this.waiting.shift();
+    if (next) next();
+    else this.running -= 1;
   }
 }

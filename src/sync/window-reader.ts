@@ -3,7 +3,7 @@ import { turn } from '../common/turns';
 import type { FetchedPage } from '../mirror/syncer';
 import { Signal, type Halt } from './halt';
 import type { PageWriter } from './page-writer';
-import type { ReadPage, StoredPass } from './page-store';
+import type { ReadPage, StoredPass } from './read-page';
 import type { Lanes } from './lanes';
 import type { PassTally } from './pass-tally';
 import type { WindowState } from './pass-records.repository';

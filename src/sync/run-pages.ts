@@ -1,0 +1,138 @@
+import type { FlownStatement, Line } from '../database/line';
+import type { PassRecordsRepository } from './pass-records.repository';
+import { growthOf, rowsOf, sum, writtenDown, type ReadPage, type Stored, type StoredPass } from './read-page';
+import type { RefusedRows } from './refused-rows';
+import type { HeldRun, RunLeasesRepository } from './run-leases.repository';
+import { faultOf, isRefusedData, PagesUndone } from './sync-faults';
+import type { SyncTransactions } from './sync-transactions';
+
+interface Tools {
+  readonly transactions: SyncTransactions;
+  readonly leases: RunLeasesRepository;
+  readonly records: PassRecordsRepository;
+  readonly refused: RefusedRows;
+}
+
+type Growth = ReadonlyMap<StoredPass, Stored>;
+
+/**
+ * Stores the pages of one run, a commit for each call. The next may be called before the last one has ended: it then travels
+ * behind it on the same connection, and PostgreSQL goes on with it without waiting for us.
+ */
+export class RunPages {
+  private line: Line | undefined;
+  /** What is on its way on it, in the order of sending. */
+  private readonly sent: Growth[] = [];
+  /** Calls that have not ended. */
+  private open = 0;
+  /** Resolves when all of them have, well or not. */
+  private before: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly tools: Tools,
+    private readonly run: HeldRun,
+    private readonly cancelled: () => void,
+  ) {}
+
+  /** @throws LeaseLost; PagesUndone; DatabaseError when the database is out of reach */
+  async store(pages: readonly ReadPage[]): Promise<void> {
+    const behind = this.open > 0;
+    this.open += 1;
+    const stored = this.inOrder(pages, this.before, behind).finally(() => (this.open -= 1));
+    this.before = Promise.allSettled([this.before, stored]);
+    return stored;
+  }
+
+  private async inOrder(pages: readonly ReadPage[], before: Promise<unknown>, behind: boolean): Promise<void> {
+    try {
+      await this.together(pages, before);
+    } catch (error) {
+      // What went before may not have been stored as it was sent: by now it is stored otherwise, or never will be.
+      await before;
+      if (behind && error instanceof PagesUndone) await this.inOrder(pages, before, false);
+      else if (isRefusedData(error)) await this.apart(pages);
+      else throw error;
+    }
+  }
+
+  private async apart(pages: readonly ReadPage[]): Promise<void> {
+    for (const page of pages) await this.tools.refused.store(this.run, page, this.cancelled);
+  }
+
+  private async together(pages: readonly ReadPage[], before: Promise<unknown>): Promise<void> {
+    const rows = rowsOf(pages);
+    const alike = [...rows.keys()].every(({ syncer }) => syncer.statements !== undefined);
+    if (alike && this.line && !this.tools.transactions.crowded) return this.fly(this.line, pages, rows);
+    await before;
+    if (!alike) return this.stepByStep(pages, rows);
+    this.line = await this.tools.transactions.line(this.run.userId);
+    return this.fly(this.line, pages, rows);
+  }
+
+  /** Sent at once, statements and COMMIT. */
+  private async fly(line: Line, pages: readonly ReadPage[], rows: ReadonlyMap<StoredPass, unknown[]>): Promise<void> {
+    const { leases, records } = this.tools;
+    const { userId, id } = this.run;
+    const writes: { of: StoredPass; statement: FlownStatement }[] = [];
+    const growth = growthOf(pages);
+    for (const [of, its] of rows) {
+      const statements = its.length > 0 ? (of.syncer.statements?.(of.pass, its) ?? []) : [];
+      for (const statement of statements) writes.push({ of, statement });
+    }
+    const written = writtenDown(pages, growth, { ahead: this.ahead(), noted: true });
+    const around = leases.around(
+      userId,
+      this.run,
+      writes.map(({ statement }) => statement),
+    );
+    this.sent.push(growth);
+    try {
+      const answers = await line.fly([...around, records.recording(userId, id, written)]);
+      const changed = answers.slice(1, 1 + writes.length).map(([row]) => (row as { changed: number }).changed);
+      writes.forEach(({ of }, place) => {
+        const its = growth.get(of);
+        if (its) its.upserted += changed[place] ?? 0;
+      });
+      const [held] = answers.at(-2) ?? [];
+      if ((held as { cancelled: boolean }).cancelled) this.cancelled();
+      for (const [of, more] of growth) of.grew(more);
+    } catch (error) {
+      throw faultOf(error);
+    } finally {
+      this.sent.splice(this.sent.indexOf(growth), 1);
+      if (this.sent.length === 0) await this.land(line);
+    }
+  }
+
+  /** What is on its way, all together. */
+  private ahead(): Map<StoredPass, Stored> {
+    const all = new Map<StoredPass, Stored>();
+    for (const growth of this.sent)
+      for (const [of, more] of growth) {
+        const known = all.get(of);
+        all.set(of, known ? sum(known, more) : more);
+      }
+    return all;
+  }
+
+  private async land(line: Line): Promise<void> {
+    this.line = undefined;
+    await this.tools.transactions.release(line);
+  }
+
+  private async stepByStep(pages: readonly ReadPage[], rows: ReadonlyMap<StoredPass, unknown[]>): Promise<void> {
+    const { transactions, leases, records } = this.tools;
+    const { userId, id } = this.run;
+    const grown = await transactions.run(userId, async () => {
+      if (await leases.hold(userId, this.run, 'soon')) this.cancelled();
+      const growth = growthOf(pages);
+      for (const [of, its] of growth) {
+        const given = rows.get(of) ?? [];
+        if (given.length > 0) its.upserted = await of.syncer.write(of.pass, given);
+      }
+      await records.record(userId, id, writtenDown(pages, growth));
+      return growth;
+    });
+    for (const [of, more] of grown) of.grew(more);
+  }
+}
