@@ -11,10 +11,18 @@ export interface BulkWrite {
   readonly columns: readonly BulkParameter[];
 }
 
+interface Named {
+  readonly name?: string;
+  readonly text: string;
+}
+
 /** What pg's connection offers to whoever sends messages of his own (as pg's own cursors do). */
 interface Line {
   readonly stream: Writable;
-  parse(statement: { text: string }): void;
+  /** What PostgreSQL was told to keep, and is known to keep, by name. */
+  readonly submittedNamedStatements: Record<string, string>;
+  readonly parsedStatements: Record<string, string>;
+  parse(statement: Named): void;
   describe(portal: { type: 'P' }): void;
   execute(portal: object): void;
   sync(): void;
@@ -42,25 +50,35 @@ const AS_BYTES = 1;
  */
 class BulkStatement extends Query {
   constructor(
-    private readonly sql: string,
+    private readonly statement: Named,
     private readonly bound: Buffer,
     private readonly sent: () => void,
     done: (error: Error | undefined, result: QueryResult) => void,
   ) {
-    super({ text: sql }, done);
+    super(statement, done);
   }
 
   override submit = (connection: unknown): void => {
     const line = connection as Line;
     // One write to the socket, not five.
     line.stream.cork();
-    line.parse({ text: this.sql });
+    this.parse(line);
     line.stream.write(this.bound, this.sent);
     line.describe({ type: 'P' });
     line.execute({});
     line.sync();
     line.stream.uncork();
   };
+
+  /** PostgreSQL keeps one with a name for as long as the connection lasts; pg notes that it does once it is told so. */
+  private parse(line: Line): void {
+    const { name, text } = this.statement;
+    if (name !== undefined) {
+      if (name in line.parsedStatements || name in line.submittedNamedStatements) return;
+      line.submittedNamedStatements[name] = text;
+    }
+    line.parse(this.statement);
+  }
 }
 
 /** @returns the statement's rows. @throws Error of pg */
@@ -70,23 +88,29 @@ export async function runBulk<T>(client: Client, sql: string, parameters: readon
 
 /**
  * Encodes a statement.
+ * @param name under which PostgreSQL keeps it prepared; without one it does not
  * @returns what sends it, at once and only once. It answers with the statement's rows, or an Error of pg
  */
-export function bulkOf<T>(sql: string, parameters: readonly BulkParameter[]): (client: Client) => Promise<T[]> {
-  const buffer = spare.take(mostBytes(parameters));
-  const bound = bind(buffer, parameters);
+export function bulkOf<T>(
+  sql: string,
+  parameters: readonly BulkParameter[],
+  name?: string,
+): (client: Client) => Promise<T[]> {
+  const buffer = spare.take(mostBytes(parameters, name));
+  const bound = bind(buffer, parameters, name);
+  const statement = name === undefined ? { text: sql } : { name, text: sql };
   return (client) =>
     new Promise<T[]>((resolve, reject) => {
       const done = (error: Error | undefined, result: QueryResult): void => {
         if (error) reject(error);
         else resolve(result.rows as T[]);
       };
-      client.query(new BulkStatement(sql, bound, () => spare.give(buffer), done));
+      client.query(new BulkStatement(statement, bound, () => spare.give(buffer), done));
     });
 }
 
-function mostBytes(parameters: readonly BulkParameter[]): number {
-  const fixed = 1 + INT32 + 2 + 4 * INT16;
+function mostBytes(parameters: readonly BulkParameter[], name = ''): number {
+  const fixed = 1 + INT32 + 2 + name.length + 4 * INT16;
   return parameters.reduce<number>(
     (sum, value) =>
       sum + INT16 + INT32 + (value instanceof JoinedTexts ? value.mostBytes : Buffer.byteLength(String(value))),
@@ -94,12 +118,13 @@ function mostBytes(parameters: readonly BulkParameter[]): number {
   );
 }
 
-/** The message that gives the unnamed statement its parameters, and asks for rows as text. */
-function bind(buffer: Buffer, parameters: readonly BulkParameter[]): Buffer {
+/** The message that gives a statement its parameters, and asks for rows as text. */
+function bind(buffer: Buffer, parameters: readonly BulkParameter[], name = ''): Buffer {
   buffer[0] = BIND;
-  // Neither the portal nor the statement has a name.
   let at = 1 + INT32;
+  // The portal has no name.
   buffer[at++] = 0;
+  at += buffer.write(name, at, 'latin1');
   buffer[at++] = 0;
   at = buffer.writeInt16BE(parameters.length, at);
   for (const value of parameters) at = buffer.writeInt16BE(value instanceof JoinedTexts ? AS_BYTES : AS_TEXT, at);

@@ -55,7 +55,9 @@ export class Line {
     const { client } = this;
     // All of it is spelled before any of it is sent.
     const spelled = statements.map((one) =>
-      'columns' in one ? bulkOf<unknown>(one.sql, one.columns) : this.plain(one.sql, one.params),
+      'columns' in one
+        ? bulkOf<unknown>(one.sql, one.columns, this.prepared.nameFor(one.sql))
+        : this.plain(one.sql, one.params),
     );
     const said = (sql: string) => client.query(sql).then(({ rows }) => rows);
     const answers = await Promise.allSettled([

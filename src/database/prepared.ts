@@ -50,7 +50,13 @@ export class PreparedStatements {
 
   /** For whoever sends it: on a server that takes no more prepared statements of ours, the names are left out for good. */
   statementOf(sql: string, params: readonly unknown[]): { name?: string; text: string; values: unknown[] } {
-    return { ...(this.usable ? { name: this.nameOf(sql) } : {}), text: sql, values: [...params] };
+    const name = this.nameFor(sql);
+    return { ...(name === undefined ? {} : { name }), text: sql, values: [...params] };
+  }
+
+  /** The name under which PostgreSQL keeps it; undefined where it keeps none. */
+  nameFor(sql: string): string | undefined {
+    return this.usable ? this.nameOf(sql) : undefined;
   }
 
   /** @returns whether pg's error says that a prepared statement did not last: from then on none are used */
