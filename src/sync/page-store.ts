@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { PassRecordsRepository } from './pass-records.repository';
+import { PageRecordsRepository } from './page-records.repository';
 import { RefusedRows } from './refused-rows';
 import { RunLeasesRepository, type HeldRun } from './run-leases.repository';
 import { RunPages } from './run-pages';
@@ -13,7 +13,7 @@ export class PageStore {
   constructor(
     private readonly transactions: SyncTransactions,
     private readonly leases: RunLeasesRepository,
-    private readonly records: PassRecordsRepository,
+    private readonly records: PageRecordsRepository,
   ) {
     this.refused = new RefusedRows(transactions, leases, records);
   }

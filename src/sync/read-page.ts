@@ -1,5 +1,6 @@
 import type { Pass, Syncer } from '../mirror/syncer';
-import type { PageLine, PassState, StoredPages, WindowState } from './pass-records.repository';
+import type { PageLine, StoredPages } from './page-records.repository';
+import type { PassState, WindowState } from './pass-records.repository';
 
 /** What is stored of a pass: its totals, which follow its pages. */
 export interface StoredPass {

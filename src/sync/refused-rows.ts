@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import type { PassRecordsRepository } from './pass-records.repository';
+import type { PageRecordsRepository } from './page-records.repository';
 import { writtenDown, type ReadPage } from './read-page';
 import type { HeldRun, RunLeasesRepository } from './run-leases.repository';
 import { isRefusedData } from './sync-faults';
@@ -18,7 +18,7 @@ export class RefusedRows {
   constructor(
     private readonly transactions: SyncTransactions,
     private readonly leases: RunLeasesRepository,
-    private readonly records: PassRecordsRepository,
+    private readonly records: PageRecordsRepository,
   ) {}
 
   /**

@@ -1,5 +1,5 @@
 import type { FlownStatement, Line } from '../database/line';
-import type { PassRecordsRepository } from './pass-records.repository';
+import type { PageRecordsRepository } from './page-records.repository';
 import { growthOf, rowsOf, sum, writtenDown, type ReadPage, type Stored, type StoredPass } from './read-page';
 import type { RefusedRows } from './refused-rows';
 import type { HeldRun, RunLeasesRepository } from './run-leases.repository';
@@ -9,7 +9,7 @@ import type { SyncTransactions } from './sync-transactions';
 interface Tools {
   readonly transactions: SyncTransactions;
   readonly leases: RunLeasesRepository;
-  readonly records: PassRecordsRepository;
+  readonly records: PageRecordsRepository;
   readonly refused: RefusedRows;
 }
 

@@ -4,6 +4,7 @@ import { ConnectionModule } from '../connection/connection.module';
 import { MirrorEraseJob } from './mirror-erase.job';
 import { MirrorErasure } from './mirror-erasure.entity';
 import { MirrorErasuresRepository } from './mirror-erasures.repository';
+import { PageRecordsRepository } from './page-records.repository';
 import { PageStore } from './page-store';
 import { PassEnding } from './pass-ending';
 import { PassRecordsRepository } from './pass-records.repository';
@@ -54,6 +55,7 @@ const ENTITIES = [
   providers: [
     MirrorEraseJob,
     MirrorErasuresRepository,
+    PageRecordsRepository,
     PageStore,
     PassEnding,
     PassRecordsRepository,

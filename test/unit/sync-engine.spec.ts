@@ -270,14 +270,34 @@ describe('the writer of pages', () => {
     const writer = new PageWriter<Page>(
       async (pages) => {
         commits.push(pages.reduce((sum, one) => sum + one.rows.length, 0));
-        if (commits.length === 1) await first;
+        if (commits.length <= 2) await first;
       },
       () => undefined,
     );
-    for (let n = 0; n < 40; n++) writer.push(pageOf(100));
+    for (let n = 0; n < 45; n++) writer.push(pageOf(100));
+    // One is under way and one behind it; the rest waits.
+    expect(commits).toEqual([100, 500]);
     release();
     await writer.settled();
-    expect(commits).toEqual([100, 3000, 900]);
+    expect(commits).toEqual([100, 500, 3000, 900]);
+  });
+
+  it('sends nothing behind a commit that is not worth one of its own', async () => {
+    const commits: number[] = [];
+    let release = (): void => undefined;
+    const first = new Promise<void>((done) => (release = done));
+    const writer = new PageWriter<Page>(
+      async (pages) => {
+        commits.push(pages.length);
+        await first;
+      },
+      () => undefined,
+    );
+    for (let n = 0; n < 5; n++) writer.push(pageOf(100));
+    expect(commits).toEqual([1]);
+    release();
+    await writer.settled();
+    expect(commits).toEqual([1, 4]);
   });
 
   it('lets nobody run ahead of what is stored', async () => {
