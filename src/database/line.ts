@@ -22,6 +22,9 @@ type Client = Parameters<ReturnType<typeof bulkOf>>[0] & {
  * between. One may be sent while others are under way; they take place in the order of sending.
  */
 export class Line {
+  /** Transactions that failed so far. */
+  private failures = 0;
+
   private constructor(
     private readonly runner: QueryRunner,
     private readonly client: Client,
@@ -52,7 +55,7 @@ export class Line {
    * was done. So the first failure tells what happened.
    */
   private async once(statements: readonly FlownStatement[]): Promise<unknown[][]> {
-    const { client } = this;
+    const { client, failures } = this;
     // All of it is spelled before any of it is sent.
     const spelled = statements.map((one) =>
       'columns' in one
@@ -68,7 +71,9 @@ export class Line {
     return answers
       .map((answer, place) => {
         if (answer.status === 'fulfilled') return answer.value;
-        this.prepared.failed(answer.reason);
+        // Behind one that failed a statement may be missing because that one was to prepare it.
+        if (this.failures === failures) this.prepared.failed(answer.reason);
+        this.failures += 1;
         throw fromDriver(failedStatement(statements[place - 1]?.sql ?? 'COMMIT', answer.reason));
       })
       .slice(1, -1);

@@ -15,14 +15,52 @@ interface Tools {
 
 type Growth = ReadonlyMap<StoredPass, Stored>;
 
+/** A connection while commits are on their way on it. */
+interface Trip {
+  readonly line: Line;
+  /** What they come to, in the order of sending. */
+  readonly sent: Growth[];
+  /** Once all of them have ended. */
+  readonly over: PromiseWithResolvers<void>;
+}
+
+/** A statement that stores rows, and what they are of. */
+interface Write {
+  readonly of: StoredPass;
+  readonly statement: FlownStatement;
+}
+
+/** @returns undefined where some of the rows can only be stored step by step */
+function writesOf(rows: ReadonlyMap<StoredPass, readonly unknown[]>): Write[] | undefined {
+  const writes: Write[] = [];
+  for (const [of, its] of rows) {
+    if (!of.syncer.statements) return undefined;
+    const statements = its.length > 0 ? of.syncer.statements(of.pass, its) : [];
+    for (const statement of statements) writes.push({ of, statement });
+  }
+  return writes;
+}
+
+/** What is on its way, all together. */
+function ahead({ sent }: Trip): Map<StoredPass, Stored> {
+  const all = new Map<StoredPass, Stored>();
+  for (const growth of sent)
+    for (const [of, more] of growth) {
+      const known = all.get(of);
+      all.set(of, known ? sum(known, more) : more);
+    }
+  return all;
+}
+
 /**
  * Stores the pages of one run, a commit for each call. The next may be called before the last one has ended: it then travels
  * behind it on the same connection, and PostgreSQL goes on with it without waiting for us.
  */
 export class RunPages {
-  private line: Line | undefined;
-  /** What is on its way on it, in the order of sending. */
-  private readonly sent: Growth[] = [];
+  /** On which more may be sent. */
+  private trip: Trip | undefined;
+  /** The last one. */
+  private over: Promise<void> = Promise.resolve();
   /** Calls that have not ended. */
   private open = 0;
   /** Resolves when all of them have, well or not. */
@@ -47,8 +85,10 @@ export class RunPages {
     try {
       await this.together(pages, before);
     } catch (error) {
-      // What went before may not have been stored as it was sent: by now it is stored otherwise, or never will be.
+      // What went before may not have been stored as it was sent: by now it is stored otherwise, or never will be. And what
+      // was sent behind this ends first, for it must not come between.
       await before;
+      await this.over;
       if (behind && error instanceof PagesUndone) await this.inOrder(pages, before, false);
       else if (isRefusedData(error)) await this.apart(pages);
       else throw error;
@@ -61,33 +101,35 @@ export class RunPages {
 
   private async together(pages: readonly ReadPage[], before: Promise<unknown>): Promise<void> {
     const rows = rowsOf(pages);
-    const alike = [...rows.keys()].every(({ syncer }) => syncer.statements !== undefined);
-    if (alike && this.line && !this.tools.transactions.crowded) return this.fly(this.line, pages, rows);
+    const writes = writesOf(rows);
+    if (writes && this.trip && !this.tools.transactions.crowded) return this.fly(this.trip, pages, writes);
+    // Nor does anything that comes behind this go before it.
+    this.trip = undefined;
     await before;
-    if (!alike) return this.stepByStep(pages, rows);
-    this.line = await this.tools.transactions.line(this.run.userId);
-    return this.fly(this.line, pages, rows);
+    return writes ? this.fly(await this.setOut(), pages, writes) : this.stepByStep(pages, rows);
+  }
+
+  private async setOut(): Promise<Trip> {
+    const line = await this.tools.transactions.line(this.run.userId);
+    this.trip = { line, sent: [], over: Promise.withResolvers() };
+    this.over = this.trip.over.promise;
+    return this.trip;
   }
 
   /** Sent at once, statements and COMMIT. */
-  private async fly(line: Line, pages: readonly ReadPage[], rows: ReadonlyMap<StoredPass, unknown[]>): Promise<void> {
+  private async fly(trip: Trip, pages: readonly ReadPage[], writes: readonly Write[]): Promise<void> {
     const { leases, records } = this.tools;
     const { userId, id } = this.run;
-    const writes: { of: StoredPass; statement: FlownStatement }[] = [];
     const growth = growthOf(pages);
-    for (const [of, its] of rows) {
-      const statements = its.length > 0 ? (of.syncer.statements?.(of.pass, its) ?? []) : [];
-      for (const statement of statements) writes.push({ of, statement });
-    }
-    const written = writtenDown(pages, growth, { ahead: this.ahead(), noted: true });
+    const written = writtenDown(pages, growth, { ahead: ahead(trip), noted: true });
     const around = leases.around(
       userId,
       this.run,
       writes.map(({ statement }) => statement),
     );
-    this.sent.push(growth);
+    trip.sent.push(growth);
     try {
-      const answers = await line.fly([...around, records.recording(userId, id, written)]);
+      const answers = await trip.line.fly([...around, records.recording(userId, id, written)]);
       const changed = answers.slice(1, 1 + writes.length).map(([row]) => (row as { changed: number }).changed);
       writes.forEach(({ of }, place) => {
         const its = growth.get(of);
@@ -97,27 +139,22 @@ export class RunPages {
       if ((held as { cancelled: boolean }).cancelled) this.cancelled();
       for (const [of, more] of growth) of.grew(more);
     } catch (error) {
+      // Nothing more is sent behind it: that would be stored before what is left of this.
+      this.trip = undefined;
       throw faultOf(error);
     } finally {
-      this.sent.splice(this.sent.indexOf(growth), 1);
-      if (this.sent.length === 0) await this.land(line);
+      trip.sent.splice(trip.sent.indexOf(growth), 1);
+      if (trip.sent.length === 0) await this.end(trip);
     }
   }
 
-  /** What is on its way, all together. */
-  private ahead(): Map<StoredPass, Stored> {
-    const all = new Map<StoredPass, Stored>();
-    for (const growth of this.sent)
-      for (const [of, more] of growth) {
-        const known = all.get(of);
-        all.set(of, known ? sum(known, more) : more);
-      }
-    return all;
-  }
-
-  private async land(line: Line): Promise<void> {
-    this.line = undefined;
-    await this.tools.transactions.release(line);
+  private async end({ line, over }: Trip): Promise<void> {
+    this.trip = undefined;
+    try {
+      await this.tools.transactions.release(line);
+    } finally {
+      over.resolve();
+    }
   }
 
   private async stepByStep(pages: readonly ReadPage[], rows: ReadonlyMap<StoredPass, unknown[]>): Promise<void> {

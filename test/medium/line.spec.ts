@@ -84,6 +84,16 @@ describe('a line', () => {
     expect(await line.fly([add(5), many(6)])).toEqual([[{ n: 5 }], [{ n: 6 }]]);
   });
 
+  it('keeps its statements prepared though one fails that was to prepare them for the next', async () => {
+    const failing = line.fly([{ sql: 'SELECT 1 / $1::int', params: [0] }, add(1), many(2)]);
+    const next = line.fly([add(3), many(4)]);
+    await expect(failing).rejects.toMatchObject({ sqlState: '22012' });
+    expect(await next).toEqual([[{ n: 3 }], [{ n: 4 }]]);
+    expect(await kept()).toEqual([3, 4]);
+    // Two, the one that failed, and the one that asks.
+    expect(await prepared()).toEqual([{ n: 4 }]);
+  });
+
   it('begins a transaction anew that PostgreSQL ended to resolve a deadlock', async () => {
     await line.fly([many(1, 2)]);
     const take = (n: number): FlownStatement => ({ sql: 'SELECT n FROM thing WHERE n = $1 FOR UPDATE', params: [n] });
