@@ -122,7 +122,10 @@ export async function openRunPagesStage(runs = 2): Promise<RunPagesStage> {
       gates.push(holder);
       await holder.connect();
       await holder.query('SELECT pg_advisory_lock($1)', [gate]);
-      return { open: async () => void (await holder.query('SELECT pg_advisory_unlock($1)', [gate])) };
+      const open = async (): Promise<void> => {
+        await holder.query('SELECT pg_advisory_unlock($1)', [gate]);
+      };
+      return { open };
     },
     waitsAt: (gate) => {
       const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND mode = 'ShareLock' AND objid = $1
