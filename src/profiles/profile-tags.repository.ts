@@ -12,23 +12,45 @@ export interface TagCount {
 /** Who has more has something else than tags: those that most people have are kept. */
 const MOST_TAGS = 10_000;
 
+/** What one look at all mirrored people of a connection finds. */
+export interface PeopleTally {
+  /** Not marked as gone. */
+  live: number;
+  /** Of those, not seen since a time. */
+  unseen: number;
+  /** Of all who are live. */
+  tags: TagCount[];
+}
+
+/** Most people have the tags of many others: they are put together before the tags are taken apart. */
+const TALLY = `
+  WITH alike AS MATERIALIZED (
+    SELECT searchable->'t' AS tags, count(*) AS live, count(*) FILTER (WHERE synced_at < $3) AS unseen
+    FROM mirrored_profile WHERE user_id = $1 AND connection_id = $2 AND deleted_at IS NULL
+    GROUP BY 1
+  ), counted AS (
+    SELECT tag, sum(live) AS people FROM alike, jsonb_array_elements_text(tags) AS tag
+    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $4
+  )
+  SELECT coalesce(sum(live), 0)::float8 AS live, coalesce(sum(unseen), 0)::float8 AS unseen,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('name', tag, 'count', people)), '[]') FROM counted) AS tags
+  FROM alike`;
+
 /** Rows of `profile_tag`, each statement bound to its user. */
 @Injectable()
 export class ProfileTagsRepository {
   constructor(private readonly db: Db) {}
 
-  /** Counts the tags of all mirrored people anew. Rows whose count stands are not written. */
-  async recount(userId: number, connectionId: string): Promise<void> {
-    const counted = await this.db.forUser(userId, (manager) =>
-      queryWhole<TagCount>(
-        manager,
-        `SELECT tag AS name, count(*)::int AS count
-         FROM mirrored_profile AS p, jsonb_array_elements_text(p.searchable->'t') AS tag
-         WHERE p.user_id = $1 AND p.connection_id = $2 AND p.deleted_at IS NULL
-         GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3`,
-        [userId, connectionId, MOST_TAGS],
-      ),
+  /** Counts mirrored people, and those who have each tag, in one go through them all. */
+  async tally(userId: number, connectionId: string, since: Date): Promise<PeopleTally> {
+    const [tally] = await this.db.forUser(userId, (manager) =>
+      queryWhole<PeopleTally>(manager, TALLY, [userId, connectionId, since, MOST_TAGS]),
     );
+    return tally ?? { live: 0, unseen: 0, tags: [] };
+  }
+
+  /** Rows whose count stands are not written. @param counted all there are */
+  async save(userId: number, connectionId: string, counted: readonly TagCount[]): Promise<void> {
     await this.db.forUser(userId, (manager) =>
       query(
         manager,

@@ -4,7 +4,7 @@ import { SweepPlace } from '../mirror/sweep-place';
 import type { FetchedPage, PageCall, PageRequest, Part, Pass, Syncer } from '../mirror/syncer';
 import { Syncers } from '../mirror/syncers';
 import { ProfileMirrorRepository, type MirrorRow } from './profile-mirror.repository';
-import { ProfileTagsRepository } from './profile-tags.repository';
+import { ProfileTagsRepository, type TagCount } from './profile-tags.repository';
 import { toMirrorRow } from './mirrored-row.klaviyo';
 import { ProfilesPagesKlaviyo, type FetchedProfile, type ProfileAxis } from './profiles-pages.klaviyo';
 
@@ -20,6 +20,8 @@ export class ProfilesSyncer implements Syncer<MirrorRow, FetchedProfile>, OnModu
   readonly resource = 'profiles';
   readonly after = [];
   private readonly place = new SweepPlace();
+  /** Counted at the end of a pass that saw everybody. */
+  private readonly counted = new WeakMap<Pass, readonly TagCount[]>();
 
   constructor(
     private readonly syncers: Syncers,
@@ -60,8 +62,12 @@ export class ProfilesSyncer implements Syncer<MirrorRow, FetchedProfile>, OnModu
     return this.profiles.upserts(userId, connectionId, rows);
   }
 
-  unseen({ userId, connectionId, startedAt }: Pass): Promise<{ live: number; unseen: number }> {
-    return this.profiles.unseen(userId, connectionId, startedAt);
+  /** Tags are counted on the way: the table is large, and most passes see everybody. */
+  async unseen(pass: Pass): Promise<{ live: number; unseen: number }> {
+    const { live, unseen, tags } = await this.tags.tally(pass.userId, pass.connectionId, pass.startedAt);
+    if (unseen === 0) this.counted.set(pass, tags);
+    else this.counted.delete(pass);
+    return { live, unseen };
   }
 
   sweep(pass: Pass, limit: number): Promise<number> {
@@ -70,8 +76,10 @@ export class ProfilesSyncer implements Syncer<MirrorRow, FetchedProfile>, OnModu
   }
 
   /** Tags are counted once a pass, over all people: nobody waits for it. */
-  finished({ userId, connectionId }: Pass): Promise<void> {
-    return this.tags.recount(userId, connectionId);
+  async finished(pass: Pass): Promise<void> {
+    const { userId, connectionId, startedAt } = pass;
+    const tags = this.counted.get(pass) ?? (await this.tags.tally(userId, connectionId, startedAt)).tags;
+    await this.tags.save(userId, connectionId, tags);
   }
 
   erase(userId: number, connectionIds: readonly string[], limit: number): Promise<number> {

@@ -5,6 +5,7 @@ import {
   connectAccount,
   runMain,
   seedOfRun,
+  settle,
   startBackends,
   startService,
   type Backends,
@@ -40,6 +41,7 @@ async function play(backends: Backends, service: RunningService, seed: number, u
   const account = { limits: 'huge', seed: seed + userId, profiles: PROFILES };
   const { key } = await connectAccount(stack, userId, account);
   const order = { what: 'profiles', sandboxUrl: backends.sandboxUrl, key, seconds: LIMIT_SECONDS } as const;
+  await settle(backends);
   const bare = await loop({ ...order, name: 'bare' });
   const sdk = await loop({ ...order, name: 'klaviyo-api' });
   const run = async () => {

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import pg from 'pg';
 import { startPostgres } from '../../ops/dev/embedded-postgres.ts';
 
 export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -101,6 +102,20 @@ function shippedSettings(): Record<string, string> {
   const settings = [...compose.matchAll(/-c (\w+)=(\w+)/g)].map(([, name = '', value = '']) => [name, value] as const);
   if (settings.length === 0) throw new Error('docker-compose.yml sets nothing in PostgreSQL any more');
   return Object.fromEntries(settings);
+}
+
+/**
+ * A checkpoint, of which a running server has one every five minutes: what is written after it goes into log files that
+ * are used again, where a new server fills each with zeros first.
+ */
+export async function settle({ databaseUrl }: Backends): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    await client.query('CHECKPOINT');
+  } finally {
+    await client.end();
+  }
 }
 
 /** Starts PostgreSQL and the sandbox on free ports, with data in a temporary folder that goes with them. */
