@@ -3,7 +3,7 @@ import { again } from './again';
 import { bulkOf, type BulkWrite } from './bulk-statement';
 import { fromDriver } from './errors';
 import type { PreparedStatements } from './prepared';
-import { failedStatement } from './statement';
+import { failedStatement, inOnePiece, type Sending } from './statement';
 
 /** A statement that needs nothing of what another one answers. */
 export type FlownStatement =
@@ -13,9 +13,10 @@ export type FlownStatement =
   | BulkWrite;
 
 /** As much of pg's client as is used here. */
-type Client = Parameters<ReturnType<typeof bulkOf>>[0] & {
-  query(statement: string | object): Promise<{ rows: unknown[] }>;
-};
+type Client = Parameters<ReturnType<typeof bulkOf>>[0] &
+  Sending & {
+    query(statement: string | object): Promise<{ rows: unknown[] }>;
+  };
 
 /**
  * A connection for transactions of one user, each of which is sent at once, COMMIT included: PostgreSQL never waits for us in
@@ -63,11 +64,12 @@ export class Line {
         : this.plain(one.sql, one.params),
     );
     const said = (sql: string) => client.query(sql).then(({ rows }) => rows);
-    const answers = await Promise.allSettled([
+    const sent = inOnePiece(client, () => [
       said('START TRANSACTION'),
       ...spelled.map((send) => send(client)),
       said('COMMIT'),
     ]);
+    const answers = await Promise.allSettled(sent);
     return answers
       .map((answer, place) => {
         if (answer.status === 'fulfilled') return answer.value;

@@ -6,7 +6,7 @@ import { runBulk, type BulkParameter } from './bulk-statement';
 import { DatabaseError, fromDriver } from './errors';
 import { Line } from './line';
 import { PreparedStatements } from './prepared';
-import { clientOf, failedStatement } from './statement';
+import { clientOf, failedStatement, gather, type Sending } from './statement';
 
 export { query } from './statement';
 
@@ -18,7 +18,7 @@ interface OpenTransaction {
 }
 
 /** As much of pg's client as is used here. */
-interface Client {
+interface Client extends Sending {
   query(sql: string): Promise<unknown>;
 }
 
@@ -100,6 +100,7 @@ export class Db {
     const runner = this.dataSource.createQueryRunner();
     try {
       const client = (await runner.connect()) as Client;
+      gather(client);
       const begun = said(client, 'START TRANSACTION');
       // Whoever waits for `work` hears of it.
       begun.catch(() => undefined);

@@ -1,5 +1,10 @@
 import type { EntityManager } from 'typeorm';
-import { query } from './scope';
+import { clientOf, failedStatement, inOnePiece, type Sending } from './statement';
+
+/** As much of pg's client as is used here. */
+interface Client extends Sending {
+  query(statement: { text: string; values: readonly unknown[] }): Promise<{ rows: unknown[] }>;
+}
 
 const BY_INDEX = `SELECT set_config('enable_indexscan', $1, true)`;
 
@@ -9,8 +14,18 @@ const BY_INDEX = `SELECT set_config('enable_indexscan', $1, true)`;
  * connection yet: so it must go through the table in the order in which it lies.
  */
 export async function queryWhole<T>(manager: EntityManager, sql: string, params: readonly unknown[]): Promise<T[]> {
-  await query(manager, BY_INDEX, ['off']);
-  const rows = await query<T>(manager, sql, params);
-  await query(manager, BY_INDEX, ['on']);
-  return rows;
+  const client = await clientOf<Client>(manager);
+  const all = [
+    { text: BY_INDEX, values: ['off'] },
+    { text: sql, values: params },
+    { text: BY_INDEX, values: ['on'] },
+  ];
+  const sent = inOnePiece(client, () => all.map((statement) => client.query(statement)));
+  // All have ended before anybody goes on: the first that failed says why.
+  const answers = await Promise.allSettled(sent);
+  const [, rows = []] = answers.map((answer) => {
+    if (answer.status === 'rejected') throw failedStatement(sql, answer.reason);
+    return answer.value.rows;
+  });
+  return rows as T[];
 }

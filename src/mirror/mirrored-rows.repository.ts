@@ -57,7 +57,7 @@ export class MirroredRows {
   }
 
   async unseen(userId: number, connectionId: string, since: Date): Promise<Unseen> {
-    const [counted] = await this.db.forUser(userId, (manager) =>
+    const [counted] = await this.db.inTransaction(userId, (manager) =>
       queryWhole<Unseen>(manager, this.counting, [userId, connectionId, since]),
     );
     return counted ?? { live: 0, unseen: 0 };

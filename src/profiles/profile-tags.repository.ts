@@ -43,7 +43,7 @@ export class ProfileTagsRepository {
 
   /** Counts mirrored people, and those who have each tag, in one go through them all. */
   async tally(userId: number, connectionId: string, since: Date): Promise<PeopleTally> {
-    const [tally] = await this.db.forUser(userId, (manager) =>
+    const [tally] = await this.db.inTransaction(userId, (manager) =>
       queryWhole<PeopleTally>(manager, TALLY, [userId, connectionId, since, MOST_TAGS]),
     );
     return tally ?? { live: 0, unseen: 0, tags: [] };
