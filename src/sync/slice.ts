@@ -94,16 +94,18 @@ export class Slice {
   /** Never throws. */
   async go(): Promise<SliceEnd> {
     const timer = setTimeout(() => this.halt.halt('time'), SLICE_MS);
+    const impatience = this.impatience();
     try {
       const records = await this.tools.records.all(this.run.userId, this.run.id);
       for (const { resource, status } of records) if (ENDED.has(status)) this.ended.add(resource);
-      await Promise.race([this.all(records), this.impatience()]);
+      await Promise.race([this.all(records), impatience.over]);
       await this.writer.settled();
       this.writer.close();
     } catch (error) {
       this.failed(error);
     } finally {
       clearTimeout(timer);
+      impatience.end();
     }
     const finished = this.run.resources.every((resource) => this.ended.has(resource));
     const pauseMs = this.notBefore === Infinity ? 0 : Math.max(0, this.notBefore - this.tools.clock.now());
@@ -191,14 +193,17 @@ export class Slice {
   }
 
   /** A slice that is not to go on does not wait for the slowest of Klaviyo's answers. */
-  private async impatience(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const check = (): void => {
-        if (this.halt.reason === 'time') return;
-        setTimeout(resolve, IMPATIENT_MS);
-      };
-      this.halt.onHalt(check);
+  private impatience(): { over: Promise<void>; end: () => void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let timer: NodeJS.Timeout | undefined;
+    const forget = this.halt.onHalt(() => {
+      if (this.halt.reason !== 'time') timer ??= setTimeout(resolve, IMPATIENT_MS);
     });
+    const end = (): void => {
+      forget();
+      clearTimeout(timer);
+    };
+    return { over: promise, end };
   }
 
   private failed(error: unknown): void {
