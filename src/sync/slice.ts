@@ -193,11 +193,11 @@ export class Slice {
   }
 
   /** A slice that is not to go on does not wait for the slowest of Klaviyo's answers. */
-  private impatience(): { over: Promise<void>; end: () => void } {
-    const { promise, resolve } = Promise.withResolvers<void>();
+  private impatience(): { over: Promise<unknown>; end: () => void } {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
     let timer: NodeJS.Timeout | undefined;
     const forget = this.halt.onHalt(() => {
-      if (this.halt.reason !== 'time') timer ??= setTimeout(resolve, IMPATIENT_MS);
+      if (this.halt.reason !== 'time') timer ??= setTimeout(() => resolve(undefined), IMPATIENT_MS);
     });
     const end = (): void => {
       forget();
