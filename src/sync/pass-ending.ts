@@ -136,6 +136,8 @@ export class PassEnding {
   /** Inside a transaction that holds the run. @param live rows that are left; null where they are still to be counted */
   private async complete(run: HeldRun, { syncer, pass, before, now }: ReadPass, live: number | null): Promise<void> {
     const full = pass.kind === 'full';
+    // Counted before what follows from the pass, which may need the same count.
+    const liveRows = full ? (live ?? (await syncer.unseen(pass)).live) : (before?.liveRows ?? 0);
     await syncer.finished?.(pass);
     const reconciles = syncer.reconciles?.(pass) === true;
     await this.states.save(run.userId, run.connectionId, {
@@ -145,7 +147,7 @@ export class PassEnding {
       // Where the pass began, never where a row claims to be: one dated in the future would hide what comes before it.
       highWater: pass.startedAt,
       reconciledAt: reconciles ? pass.startedAt : (before?.reconciledAt ?? null),
-      liveRows: full ? (live ?? (await syncer.unseen(pass)).live) : (before?.liveRows ?? 0),
+      liveRows,
       doubtedRows: null,
     });
     await this.records.succeeded(run.userId, run.id, now);

@@ -106,14 +106,18 @@ export class RunPages {
     // Nor does anything that comes behind this go before it.
     this.trip = undefined;
     await before;
-    return writes ? this.fly(await this.setOut(), pages, writes) : this.stepByStep(pages, rows);
+    if (!writes) return this.stepByStep(pages, rows);
+    const trip = await this.setOut();
+    // Only now: whoever comes sees it with these pages on it, and goes behind them.
+    this.trip = trip;
+    return this.fly(trip, pages, writes);
   }
 
   private async setOut(): Promise<Trip> {
     const line = await this.tools.transactions.line(this.run.userId);
-    this.trip = { line, sent: [], over: Promise.withResolvers() };
-    this.over = this.trip.over.promise;
-    return this.trip;
+    const over = Promise.withResolvers<void>();
+    this.over = over.promise;
+    return { line, sent: [], over };
   }
 
   /** Sent at once, statements and COMMIT. */

@@ -162,6 +162,31 @@ describe('the pages of a run', () => {
     expect(stage.cancelled()).toBe(2);
   });
 
+  it.each([0, 1, 2, 3, 4, 5])(
+    'keep their order whoever comes just when a connection is there: %d turns later',
+    async (turns) => {
+      await open();
+      const { transactions } = stage;
+      const line = transactions.line.bind(transactions);
+      let next: Promise<void> | undefined;
+      const after = async (left: number): Promise<void> => {
+        for (let turn = 0; turn < left; turn++) await Promise.resolve();
+        next = store('profiles', 'c2', ['b']);
+      };
+      transactions.line = async (userId) => {
+        const taken = await line(userId);
+        transactions.line = line;
+        void after(turns);
+        return taken;
+      };
+      await store('profiles', 'c1', ['a']);
+      await next;
+      expect(await stage.kept('profiles')).toEqual(['a', 'b']);
+      expect(await stage.cursor('profiles')).toBe('c2');
+      expect(await stage.standing('profiles')).toEqual({ fetched: 2, upserted: 2, quarantined: 0, pages: 2 });
+    },
+  );
+
   it('give the connection to others who wait for one', async () => {
     await open(1);
     const gate = await stage.shut(1);
