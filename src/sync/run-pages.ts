@@ -115,7 +115,7 @@ export class RunPages {
 
   private async setOut(): Promise<Trip> {
     const line = await this.tools.transactions.line(this.run.userId);
-    const over = Promise.withResolvers<void>();
+    const over: Trip['over'] = Promise.withResolvers();
     this.over = over.promise;
     return { line, sent: [], over };
   }
