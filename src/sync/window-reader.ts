@@ -71,6 +71,7 @@ export class WindowReader {
   private async page(): Promise<void> {
     const { reading, window } = this;
     const { syncer, pass } = reading.of;
+    window.straighten();
     const request = { part: window.part, span: window.span, cursor: window.cursor };
     const from = reading.clock.now();
     const { value: page, cost } = await reading.tally.call((tally) =>

@@ -83,7 +83,7 @@ export class WindowSet {
 
   /** The cut is stored: the near window ends where the far one begins. */
   apply({ near, far }: Cut): void {
-    near.to = far.from;
+    near.endAt(far.from);
     this.windows.push(new Window(far));
   }
 

@@ -19,6 +19,10 @@ export interface StoredWindow {
 const NARROWEST_MS = 2000;
 /** Beginnings again from the same place. */
 const MOST_RESTARTS = 3;
+/** A window that was cut begins anew where it stands when no more rows than this would probably come twice. */
+const FEW_TWICE = 10;
+/** Of the axis, before a beginning and at it: rows there are given again. */
+const TWICE_MS = 2000;
 /** How fast the density that was seen last replaces what was seen before. */
 const NEWS = 0.5;
 
@@ -50,6 +54,8 @@ export class Window {
   private restarts = 0;
   /** Rows a millisecond where it is being read; null before a first page. */
   private density: number | null = null;
+  /** Whether its cursor leads past its end, for the end came later. */
+  private overlong = false;
 
   constructor(stored: StoredWindow) {
     this.part = stored.part;
@@ -71,6 +77,25 @@ export class Window {
 
   get span(): Span {
     return { from: this.from, to: this.to };
+  }
+
+  /** It ends earlier than it did. */
+  endAt(to: number): void {
+    this.to = to;
+    this.overlong = true;
+  }
+
+  /**
+   * Before its next page: a cursor leads where it led when it was given, and the last page would be half full of rows of
+   * the next window. Where hardly any row comes twice by it, the window is asked for anew from its place to its end.
+   */
+  straighten(): void {
+    if (!this.overlong || this.cursor === null || this.position === null) return;
+    if ((this.density ?? Infinity) * TWICE_MS > FEW_TWICE || this.position <= (this.from ?? -Infinity)) return;
+    this.overlong = false;
+    this.cursor = null;
+    this.from = this.position;
+    this.followed.clear();
   }
 
   /** @returns false when Klaviyo leads in a circle */

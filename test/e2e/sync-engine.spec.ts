@@ -115,6 +115,20 @@ describe('a synchronisation', () => {
       expect(resourceOf(sync, 'profiles').requests).toBeLessThan(60);
     });
 
+    it('asks for hardly a row twice where a window was cut and ends earlier than its cursor does', async () => {
+      const reader = await stage.someone({ profiles: 4000 });
+      const sync = await stage.sync(reader, { resources: ['profiles'] });
+      succeeded(sync);
+      expect(await stage.differences(reader, ['profiles'])).toEqual([]);
+      const [{ windows } = { windows: 0 }] = await stage.sql<{ windows: number }>(
+        'SELECT count(*)::int AS windows FROM sync_window WHERE sync_id = $1',
+        [sync.id],
+      );
+      expect(windows).toBeGreaterThan(3);
+      // Half a page for each window but the last, if their cursors were followed beyond their ends.
+      expect(resourceOf(sync, 'profiles').fetched).toBeLessThan(4000 + 10 * windows);
+    });
+
     it('goes on from its place when Klaviyo takes the cursor no more', async () => {
       const reader = await stage.someone({ profiles: 2000 });
       await stage.sandbox.fault(reader.account.id, {

@@ -1,5 +1,6 @@
 import type { Account } from './account.ts';
 import type { Json, JsonObject } from './json.ts';
+import type { Text } from './pieces.ts';
 import type { Limits, Tier } from './quota.ts';
 import type { Query, QuerySpec } from './query.ts';
 import type { Schema } from './schemas/dsl.ts';
@@ -24,7 +25,7 @@ export interface Context {
 export interface Reply {
   status: number;
   /** A document, a document already rendered, or nothing at all. */
-  document?: JsonObject | string;
+  document?: JsonObject | Text;
 }
 
 /** One operation of Klaviyo's API that the sandbox plays. */
@@ -104,9 +105,10 @@ export function pageLinks(context: Context, next: string | null, bogusPrev = fal
   };
 }
 
-/** A page whose rows are rendered already. */
-export function pageText(context: Context, rows: readonly string[], next: string | null): string {
-  return `{"data":[${rows.join(',')}],"links":${JSON.stringify(pageLinks(context, next))}}`;
+/** A page whose rows are rendered already, in pieces. */
+export function pageText(context: Context, rows: readonly string[], next: string | null): readonly string[] {
+  const links = `],"links":${JSON.stringify(pageLinks(context, next))}}`;
+  return ['{"data":[', ...rows.map((row, place) => (place === 0 ? row : `,${row}`)), links];
 }
 
 /** A single-resource document; the document's own link came with the newest revision. */

@@ -86,6 +86,29 @@ describe('a window', () => {
     expect(window.restart()).toBe(true);
   });
 
+  it('is asked for anew from its place when it was cut, so that its last page holds none of the next window', () => {
+    const window = new Window(stored());
+    window.advance(page(HOUR));
+    window.endAt(9 * HOUR);
+    // How dense it is shows with the second page.
+    window.straighten();
+    expect(window.cursor).toBe(`page after ${HOUR}`);
+    window.advance(page(2 * HOUR));
+    window.straighten();
+    expect(window).toMatchObject({ cursor: null, from: 2 * HOUR, to: 9 * HOUR, position: 2 * HOUR });
+    window.advance(page(3 * HOUR));
+    window.straighten();
+    expect(window.cursor).toBe(`page after ${3 * HOUR}`);
+  });
+
+  it('keeps its cursor where many people share a second: they would all come twice', () => {
+    const window = new Window(stored({ from: 0, to: HOUR }));
+    window.advance(page(1000));
+    window.endAt(HOUR / 2);
+    window.straighten();
+    expect(window).toMatchObject({ cursor: 'page after 1000', from: 0 });
+  });
+
   it('never moves back, whatever order rows come in', () => {
     const window = new Window(stored());
     window.advance(page(5000));
