@@ -16,8 +16,6 @@ import { isObject, without } from './json.ts';
 import type { Match } from './operations.ts';
 import type { Bucket, Verdict } from './quota.ts';
 import { TIERS } from './quota.ts';
-import type { Text } from './pieces.ts';
-import { isText } from './pieces.ts';
 import { readQuery } from './query.ts';
 import { faultsOf } from './schemas/validate.ts';
 import type { Schema } from './schemas/dsl.ts';
@@ -38,7 +36,7 @@ export interface Incoming {
 export interface Outgoing {
   status: number;
   headers: Record<string, string>;
-  body: Text;
+  body: string;
   parsed: unknown;
 }
 
@@ -163,7 +161,11 @@ function readBody(request: Incoming, operation: Operation, account: Account): un
 function rendered(reply: Reply, revision: string, headers: Record<string, string>, parsed: unknown): Outgoing {
   const { document } = reply;
   const body =
-    document === undefined ? '' : isText(document) ? document : JSON.stringify(ofItsTime(document, revision));
+    document === undefined
+      ? ''
+      : typeof document === 'string'
+        ? document
+        : JSON.stringify(ofItsTime(document, revision));
   const typed = body === '' ? headers : { 'content-type': mediaType(revision), ...headers };
   return { status: reply.status, headers: typed, body, parsed };
 }

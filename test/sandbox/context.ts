@@ -1,6 +1,5 @@
 import type { Account } from './account.ts';
 import type { Json, JsonObject } from './json.ts';
-import type { Text } from './pieces.ts';
 import type { Limits, Tier } from './quota.ts';
 import type { Query, QuerySpec } from './query.ts';
 import type { Schema } from './schemas/dsl.ts';
@@ -25,7 +24,7 @@ export interface Context {
 export interface Reply {
   status: number;
   /** A document, a document already rendered, or nothing at all. */
-  document?: JsonObject | Text;
+  document?: JsonObject | string;
 }
 
 /** One operation of Klaviyo's API that the sandbox plays. */
@@ -105,10 +104,9 @@ export function pageLinks(context: Context, next: string | null, bogusPrev = fal
   };
 }
 
-/** A page whose rows are rendered already, in pieces. */
-export function pageText(context: Context, rows: readonly string[], next: string | null): readonly string[] {
-  const links = `],"links":${JSON.stringify(pageLinks(context, next))}}`;
-  return ['{"data":[', ...rows.map((row, place) => (place === 0 ? row : `,${row}`)), links];
+/** A page whose rows are rendered already. */
+export function pageText(context: Context, rows: readonly string[], next: string | null): string {
+  return `{"data":[${rows.join(',')}],"links":${JSON.stringify(pageLinks(context, next))}}`;
 }
 
 /** A single-resource document; the document's own link came with the newest revision. */

@@ -12,7 +12,6 @@ import type { Fault } from './faults.ts';
 import { strike } from './faults.ts';
 import type { Match } from './operations.ts';
 import { route } from './operations.ts';
-import { wholeText } from './pieces.ts';
 import { BEARER_PAGE, HTML_PAGE } from './presets.ts';
 import { effectiveRevision, NEWEST } from './revisions.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -185,7 +184,7 @@ function changed(outgoing: Outgoing, fault: Fault | null): Outgoing {
       parsed: outgoing.parsed,
     };
   if (fault.fault.kind === 'nextLink' && outgoing.status === 200)
-    return { ...outgoing, body: withNext(wholeText(outgoing.body), fault.fault.href) };
+    return { ...outgoing, body: withNext(outgoing.body, fault.fault.href) };
   return outgoing;
 }
 

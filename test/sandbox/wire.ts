@@ -2,30 +2,12 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Outgoing } from './api.ts';
 import type { FaultKind } from './faults.ts';
-import { encoded, wholeText } from './pieces.ts';
 
-/** Puts an answer on the wire, or what a fault makes of it. */
+/** Puts an answer on the wire, or what a fault makes of it: nothing, half of it, or drop by drop. */
 export async function send(response: ServerResponse, outgoing: Outgoing, fault: FaultKind | null): Promise<void> {
-  if (fault === null) answer(response, outgoing);
-  else await spoil(response, outgoing, fault);
-}
-
-function answer(response: ServerResponse, { status, headers, body }: Outgoing): void {
-  if (status === 204) {
-    response.writeHead(204, headers);
-    response.end();
-    return;
-  }
-  const { bytes, giveBack } = encoded(body);
-  response.writeHead(status, { ...headers, 'content-length': String(bytes.length) });
-  response.end(bytes, giveBack);
-}
-
-/** Nothing of an answer, half of it, or drop by drop; all of it where the fault lies elsewhere. */
-async function spoil(response: ServerResponse, outgoing: Outgoing, fault: FaultKind): Promise<void> {
-  const body = Buffer.from(wholeText(outgoing.body), 'utf8');
+  const body = Buffer.from(outgoing.body, 'utf8');
   const headers = { ...outgoing.headers, 'content-length': String(body.length) };
-  switch (fault.kind) {
+  switch (fault?.kind) {
     case 'reset':
     case 'applyThenReset':
       response.socket?.resetAndDestroy();
@@ -56,6 +38,12 @@ async function spoil(response: ServerResponse, outgoing: Outgoing, fault: FaultK
       response.end();
       return;
     default:
-      answer(response, outgoing);
+      if (outgoing.status === 204) {
+        response.writeHead(204, outgoing.headers);
+        response.end();
+        return;
+      }
+      response.writeHead(outgoing.status, headers);
+      response.end(body);
   }
 }
