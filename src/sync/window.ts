@@ -92,10 +92,7 @@ export class Window {
   straighten(): void {
     if (!this.overlong || this.cursor === null || this.position === null) return;
     if ((this.density ?? Infinity) * TWICE_MS > FEW_TWICE || this.position <= (this.from ?? -Infinity)) return;
-    this.overlong = false;
-    this.cursor = null;
-    this.from = this.position;
-    this.followed.clear();
+    this.beginAnew();
   }
 
   /** @returns false when Klaviyo leads in a circle */
@@ -120,10 +117,16 @@ export class Window {
     this.restarts = this.position === this.restartedAt ? this.restarts + 1 : 1;
     this.restartedAt = this.position;
     if (this.cursor === null || this.restarts > MOST_RESTARTS) return false;
+    this.beginAnew();
+    return true;
+  }
+
+  /** Without a cursor, from its place to its end as that is now. */
+  private beginAnew(): void {
     this.cursor = null;
+    this.overlong = false;
     if (this.divisible && this.position !== null) this.from = this.position;
     this.followed.clear();
-    return true;
   }
 
   /**
